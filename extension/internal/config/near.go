@@ -1,0 +1,51 @@
+package config
+
+import "strings"
+
+// near returns the one of known that name was probably meant to be, or "" where none is close.
+func near(name string, known []string) string {
+	// A long name is not worth the table that comparing it takes.
+	if len(name) > 40 {
+		return ""
+	}
+	name = strings.ToLower(name)
+	best, limit := "", min(3, 1+len(name)/4)
+	for _, k := range known {
+		if d := distance(name, strings.ToLower(k)); d <= limit {
+			best, limit = k, d-1
+		}
+	}
+	return best
+}
+
+// distance counts the insertions, deletions, replacements and swaps of neighbours that turn a into b.
+func distance(a, b string) int {
+	// Three rows of the usual table are enough: a swap looks two rows back.
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			change := last[j-1]
+			if a[i-1] != b[j-1] {
+				change++
+			}
+			row[j] = min(change, last[j]+1, row[j-1]+1)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}
+
+// didYouMean returns a hint to append to a message, or "" where no known name is near.
+func didYouMean(name string, known []string) string {
+	if k := near(name, known); k != "" {
+		return " (did you mean " + quote(k) + "?)"
+	}
+	return ""
+}
