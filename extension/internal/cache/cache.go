@@ -1,0 +1,380 @@
+// Package cache decides, for one kind of source, whether a read is answered from memory, from AWS or not at all.
+package cache
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	gocache "github.com/patrickmn/go-cache"
+)
+
+// Why a read has no value, beside what a Source reports. To be tested with errors.Is.
+var (
+	ErrUndeclared = errors.New("not declared in config.yaml")   // no upstream call was made
+	ErrBusy       = errors.New("too many readers wait for AWS") // and nothing stale was at hand
+)
+
+// Failure is a read that ended without a value because AWS gave none.
+type Failure struct {
+	Err        error         // wraps a sentinel of Source, a PanicError, or is an upstream failure
+	RetryAfter time.Duration // hold-off left; 0 when the next read may go to AWS at once
+}
+
+func (f *Failure) Error() string { return f.Err.Error() }
+func (f *Failure) Unwrap() error { return f.Err }
+
+// How tells which way an Answer came about.
+type How int
+
+// The ways, each one row of the Cache-Status table in docs/http.md.
+const (
+	Hit                  How = iota // fresh, from memory
+	Missed                          // nothing was held; fetched and stored
+	Expired                         // what was held had expired; fetched and stored
+	Requested                       // fetched and stored because of refresh
+	Revalidating                    // old value, while it is refreshed
+	StaleIfError                    // old value, the attempt failed or took longer than StaleWait
+	HeldOff                         // old value, no attempt was made
+	RefreshLimited                  // fresh value, the asked-for refresh was not attempted
+	RefreshFailed                   // fresh value, the asked-for refresh failed
+	RefreshFailedExpired            // old value, the asked-for refresh failed
+)
+
+// Answer is a value with its age.
+type Answer struct {
+	Value     *Value
+	How       How
+	Collapsed bool          // the reader joined a flight that was up already
+	Age       time.Duration // since the value was fetched, by the wall clock, at least 0
+	TTL       time.Duration // freshness left, negative when expired
+}
+
+// Options sets up a Cache; a zero duration switches its window off.
+type Options struct {
+	StaleWhileRevalidate time.Duration     // after the TTL, answer with the old value this long while it is refreshed
+	StaleWait            time.Duration     // with a value inside StaleIfError at hand, a reader waits this long for AWS
+	NegativeTTL          time.Duration     // how long "missing" and "denied" are remembered
+	Waiting              *Waiting          // shared by all caches; nil sets no limit
+	Report               func(*Key, error) // told each failed flight once; nil tells nobody. Must not block.
+	Clock                func() Instant    // nil is Clock()
+}
+
+// Cache answers reads of one kind of source. All methods may be called concurrently.
+type Cache struct {
+	source   Source
+	opts     Options
+	now      func() Instant
+	items    *gocache.Cache   // Key.Name -> *entry, until the hard limit (TTL and the longer window)
+	slots    map[*Key]*slot   // one for each key, made by New and never changed
+	byName   map[string]*slot // the same by Key.Name
+	counters counters
+}
+
+// entry is a fetched value; never modified.
+type entry struct {
+	value     *Value
+	fetchedAt time.Time // wall clock
+}
+
+// slot is what is remembered of a key whether or not a value is held, so that nothing of it is lost with a value.
+type slot struct {
+	key   *Key
+	reads atomic.Int64 // hits since the value was fetched
+
+	mu          sync.Mutex // guards what follows
+	flight      *flight    // the one under way, or nil
+	stored      bool       // a value was stored and not dropped since, though it may have expired beyond use
+	fetchedAt   time.Time  // of the value last stored
+	attemptedAt time.Time  // start of the last flight
+	refusal     error      // AWS said missing or denied
+	refusedAt   time.Time
+	failures    int   // flights in a row that failed in any other way
+	failure     error // the last of them
+	failedAt    time.Time
+	holdOff     time.Duration // after failedAt
+}
+
+// refreshFloor is the time between two attempts that refresh=true can bring about.
+const refreshFloor = time.Second
+
+// New returns a Cache of what source declares. It makes no call.
+func New(source Source, opts Options) *Cache {
+	c := &Cache{
+		source: source,
+		opts:   opts,
+		now:    opts.Clock,
+		items:  gocache.New(gocache.NoExpiration, 0), // no janitor: on Lambda nothing ticks
+		slots:  make(map[*Key]*slot),
+		byName: make(map[string]*slot),
+	}
+	if c.now == nil {
+		c.now = Clock()
+	}
+	for _, k := range source.Keys() {
+		s := &slot{key: k}
+		c.slots[k], c.byName[k.Name] = s, s
+	}
+	return c
+}
+
+// Get answers a read of name. With refresh it asks AWS even when the value is fresh, at most once a second.
+//
+// The error is or wraps ErrUndeclared, ErrBusy, ErrMissing or ctx.Err(), or is a *Failure.
+func (c *Cache) Get(ctx context.Context, name string, refresh bool) (Answer, error) {
+	key, member, ok := c.source.Find(name)
+	if !ok {
+		return Answer{}, ErrUndeclared
+	}
+	a, err := c.get(ctx, c.slots[key], refresh)
+	if err != nil || member == "" {
+		return a, err
+	}
+	if a.Value = a.Value.Members[member]; a.Value == nil {
+		return Answer{}, ErrMissing
+	}
+	return a, nil
+}
+
+func (c *Cache) get(ctx context.Context, s *slot, refresh bool) (Answer, error) {
+	if !refresh {
+		if e := c.look(s); e != nil {
+			if a := s.answer(e, c.now(), Hit); a.TTL > 0 {
+				c.hit(s)
+				return a, nil
+			}
+		}
+	}
+	for {
+		a, f, err := c.decide(s, refresh)
+		if f == nil {
+			return a, err
+		}
+		a, err, landed := c.wait(ctx, s, f, a, refresh)
+		if landed {
+			return a, err
+		}
+		// The flight was dropped without an outcome (it slept through a freeze, or prefetch ran out of time): decide anew.
+	}
+}
+
+// decide answers at once (the flight is nil), or names the flight to wait for. The answer then tells how the value will
+// have come about once it lands.
+func (c *Cache) decide(s *slot, refresh bool) (Answer, *flight, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := c.now()
+	e := c.look(s) // again: a flight may have landed since the caller looked
+	if e == nil {
+		c.items.Delete(s.key.Name) // go-cache keeps what has expired until told
+	}
+	c.dropSlept(s, now)
+	held := within(now.Wall, s.failedAt, s.holdOff)
+
+	forced := refresh && (s.flight != nil || !held && !within(now.Wall, s.attemptedAt, refreshFloor))
+	if forced {
+		return c.board(s, e, now, Requested)
+	}
+	if e != nil {
+		if a := s.answer(e, now, Hit); a.TTL > 0 {
+			if refresh {
+				a.How = RefreshLimited
+			}
+			c.hit(s)
+			return a, nil, nil
+		}
+	}
+	if s.refusal != nil && s.key.TTL > 0 && within(now.Wall, s.refusedAt, c.opts.NegativeTTL) {
+		return Answer{}, nil, &Failure{Err: s.refusal}
+	}
+	if held {
+		if a, ok := c.stale(s, e, now, HeldOff); ok {
+			return a, nil, nil
+		}
+		if a, ok := c.revalidating(s, e, now); ok {
+			return a, nil, nil
+		}
+		return Answer{}, nil, &Failure{Err: s.failure, RetryAfter: s.left(now)}
+	}
+	if a, ok := c.revalidating(s, e, now); ok {
+		if s.flight == nil {
+			c.launch(s, now)
+		}
+		return a, nil, nil
+	}
+	how := Missed
+	if s.stored {
+		how = Expired
+	}
+	return c.board(s, e, now, how)
+}
+
+// board takes a place among those who wait and joins the slot's flight, or launches one. Where all places are taken the
+// reader is answered from memory if there is anything to answer with. s.mu is held.
+func (c *Cache) board(s *slot, e *entry, now Instant, how How) (Answer, *flight, error) {
+	if !c.opts.Waiting.enter() {
+		if e != nil && how == Requested {
+			if a := s.answer(e, now, RefreshLimited); a.TTL > 0 {
+				c.hit(s)
+				return a, nil, nil
+			}
+		}
+		if a, ok := c.stale(s, e, now, HeldOff); ok {
+			return a, nil, nil
+		}
+		return Answer{}, nil, ErrBusy
+	}
+	a := Answer{How: how, Collapsed: s.flight != nil}
+	if a.Collapsed {
+		c.counters.collapsed.Add(1)
+	} else {
+		c.counters.misses.Add(1)
+		c.launch(s, now)
+	}
+	return a, s.flight, nil
+}
+
+// wait gives the outcome of f, or what is at hand when f takes too long. It is not landed when f was dropped.
+func (c *Cache) wait(ctx context.Context, s *slot, f *flight, a Answer, refresh bool) (_ Answer, _ error, landed bool) {
+	defer c.opts.Waiting.leave()
+	if _, ok := s.staleIfError(c.look(s), c.now()); ok && !refresh && s.key.TTL > 0 {
+		if err := f.wait(ctx, c.opts.StaleWait); errors.Is(err, ErrTimeout) {
+			if a, ok := c.stale(s, c.look(s), c.now(), StaleIfError); ok {
+				return a, nil, true
+			}
+		}
+	}
+	if err := f.wait(ctx, f.patience); errors.Is(err, ErrTimeout) {
+		a, err = c.fallback(s, err, refresh)
+		return a, err, true
+	} else if err != nil {
+		return Answer{}, err, true
+	}
+	switch {
+	case f.dropped:
+		return Answer{}, nil, false
+	case f.err == nil:
+		s.reads.Add(1)
+		return s.complete(a, f.entry, c.now()), nil, true
+	case refused(f.err):
+		return Answer{}, &Failure{Err: f.err}, true
+	}
+	a, err := c.fallback(s, f.err, refresh)
+	return a, err, true
+}
+
+// fallback is what a reader gets when AWS gave nothing: what is held, if it may still be used, else the error.
+func (c *Cache) fallback(s *slot, err error, refresh bool) (Answer, error) {
+	now, e := c.now(), c.look(s)
+	fresh, old := Hit, StaleIfError // fresh: the next flight landed before this reader woke
+	if refresh {
+		fresh, old = RefreshFailed, RefreshFailedExpired
+	}
+	if e != nil {
+		if a := s.answer(e, now, fresh); a.TTL > 0 {
+			c.hit(s)
+			return a, nil
+		}
+	}
+	if a, ok := c.stale(s, e, now, old); ok {
+		return a, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Answer{}, &Failure{Err: err, RetryAfter: s.left(now)}
+}
+
+// look returns what is held for the slot, fresh or not, or nil. It takes the map's lock.
+func (c *Cache) look(s *slot) *entry {
+	if v, ok := c.items.Get(s.key.Name); ok {
+		return v.(*entry)
+	}
+	return nil
+}
+
+func (c *Cache) hit(s *slot) {
+	c.counters.hits.Add(1)
+	s.reads.Add(1)
+}
+
+// stale answers with an expired value inside its stale_if_error.
+func (c *Cache) stale(s *slot, e *entry, now Instant, how How) (Answer, bool) {
+	a, ok := s.staleIfError(e, now)
+	if !ok {
+		return Answer{}, false
+	}
+	a.How = how
+	c.counters.stale.Add(1)
+	s.reads.Add(1)
+	return a, true
+}
+
+// revalidating answers with an expired value inside stale_while_revalidate; with a TTL of 0 there is no such window.
+func (c *Cache) revalidating(s *slot, e *entry, now Instant) (Answer, bool) {
+	if e == nil || s.key.TTL == 0 {
+		return Answer{}, false
+	}
+	a := s.answer(e, now, Revalidating)
+	if -a.TTL >= c.opts.StaleWhileRevalidate {
+		return Answer{}, false
+	}
+	c.counters.stale.Add(1)
+	s.reads.Add(1)
+	return a, true
+}
+
+// staleIfError tells whether e may be served in place of an error.
+func (s *slot) staleIfError(e *entry, now Instant) (Answer, bool) {
+	if e == nil {
+		return Answer{}, false
+	}
+	a := s.answer(e, now, StaleIfError)
+	return a, a.TTL <= 0 && -a.TTL < s.key.StaleIfError
+}
+
+func (s *slot) answer(e *entry, now Instant, how How) Answer {
+	return s.complete(Answer{How: how}, e, now)
+}
+
+func (s *slot) complete(a Answer, e *entry, now Instant) Answer {
+	a.Value = e.value
+	a.Age = max(0, now.Wall.Sub(e.fetchedAt))
+	a.TTL = s.key.TTL - a.Age
+	return a
+}
+
+// left is what is left of the hold-off. s.mu is held.
+func (s *slot) left(now Instant) time.Duration {
+	if !within(now.Wall, s.failedAt, s.holdOff) {
+		return 0
+	}
+	return s.holdOff - now.Wall.Sub(s.failedAt)
+}
+
+// Waiting bounds the readers that wait for AWS at one time, over all caches it is given to. A nil Waiting sets no bound.
+type Waiting struct {
+	most int64
+	n    atomic.Int64
+}
+
+// NewWaiting returns a Waiting that lets most readers wait.
+func NewWaiting(most int) *Waiting { return &Waiting{most: int64(most)} }
+
+func (w *Waiting) enter() bool {
+	if w == nil {
+		return true
+	}
+	if w.n.Add(1) > w.most {
+		w.n.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (w *Waiting) leave() {
+	if w != nil {
+		w.n.Add(-1)
+	}
+}
