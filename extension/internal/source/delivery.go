@@ -1,0 +1,70 @@
+package source
+
+import (
+	"fmt"
+	"sync"
+
+	"cache-extension/extension/internal/cache"
+)
+
+// delivery is one Fetch: it hands what lands to every name that asked for it, each exactly once.
+type delivery[R comparable] struct {
+	kind      string
+	put       func(name string, v *cache.Value, err error)
+	resources []R // asked for, each once
+	running   sync.WaitGroup
+
+	mu      sync.Mutex // guards waiting
+	waiting map[R][]receiver
+}
+
+type receiver struct {
+	name string
+	line int // of config.yaml
+}
+
+func (d *declared[R]) deliver(names []string, put func(string, *cache.Value, error)) *delivery[R] {
+	w := &delivery[R]{kind: d.kind, put: put, waiting: make(map[R][]receiver)}
+	for _, name := range names {
+		h, _, ok := d.find(name)
+		if !ok {
+			put(name, nil, fmt.Errorf("%s: asked for a name that is not declared", d.kind))
+			continue
+		}
+		if w.waiting[h.resource] == nil {
+			w.resources = append(w.resources, h.resource)
+		}
+		w.waiting[h.resource] = append(w.waiting[h.resource], receiver{name, h.key.Line})
+	}
+	return w
+}
+
+// land puts the outcome of r for all of its names. Only the first outcome counts.
+func (w *delivery[R]) land(r R, v *cache.Value, err error) {
+	w.mu.Lock()
+	receivers := w.waiting[r]
+	delete(w.waiting, r)
+	w.mu.Unlock()
+	for _, to := range receivers {
+		if err != nil {
+			w.put(to.name, nil, fmt.Errorf("%s line %d: %w", w.kind, to.line, err))
+		} else {
+			w.put(to.name, v, nil)
+		}
+	}
+}
+
+// start runs work, which sees to the given resources, on a goroutine. When it panics, what has not landed has failed.
+func (w *delivery[R]) start(resources []R, work func()) {
+	w.running.Go(func() {
+		defer func() {
+			if v := recover(); v != nil {
+				err := cache.Panicked(v)
+				for _, r := range resources {
+					w.land(r, nil, err)
+				}
+			}
+		}()
+		work()
+	})
+}

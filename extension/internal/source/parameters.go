@@ -1,0 +1,220 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"cache-extension/extension/internal/cache"
+	"cache-extension/extension/internal/config"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+)
+
+const (
+	maxNames = 10 // in GetParameters
+	maxPage  = 10 // of GetParametersByPath
+	// pagesOfTime bounds the reading of a path: it may take as long as so many single reads.
+	pagesOfTime = 10
+	// secretReference is before the name of a secret that is read through Parameter Store.
+	secretReference = "/aws/reference/secretsmanager/"
+)
+
+// Parameters reads section parameters from Systems Manager Parameter Store. It is a cache.Source.
+type Parameters struct {
+	declared[*parameter]
+	clients *Clients
+	batches batches[*parameter]
+}
+
+// parameter is one parameter, or all below a path.
+type parameter struct {
+	in           string // region
+	id, selector string
+	path, label  string // path is empty for a single parameter
+}
+
+func (p *parameter) region() string { return p.in }
+
+func (p *parameter) group() string { return "" }
+
+// NewParameters returns the source of cfg.Parameters.
+func NewParameters(cfg *config.Config, clients *Clients) *Parameters {
+	entries := make([]entry[*parameter], 0, len(cfg.Parameters))
+	for _, c := range cfg.Parameters {
+		p := &parameter{in: c.Region, id: c.ID, selector: c.Selector, path: c.Path, label: c.Label}
+		timeout := cfg.Timeout
+		if p.path != "" {
+			timeout *= pagesOfTime
+		}
+		entries = append(entries, entry[*parameter]{c.Entry, timeout, fmt.Sprintf("%q", *p), p})
+	}
+	s := &Parameters{declared: declare("parameters", entries), clients: clients}
+	for _, c := range cfg.Parameters {
+		if c.Path != "" {
+			s.addTree(c.Path, c.Name)
+		}
+	}
+	s.batches = batches[*parameter]{size: maxNames, single: s.getParameter, many: s.getParameters}
+	return s
+}
+
+// Fetch implements cache.Source.
+func (s *Parameters) Fetch(ctx context.Context, names []string, put func(name string, v *cache.Value, err error)) {
+	w := s.deliver(names, put)
+	if len(w.resources) > 1 {
+		ctx = Limited(ctx)
+	}
+	var single []*parameter
+	for _, p := range w.resources {
+		if p.path == "" {
+			single = append(single, p)
+			continue
+		}
+		w.start([]*parameter{p}, func() {
+			v, err := s.getParametersByPath(ctx, p)
+			w.land(p, v, err)
+		})
+	}
+	s.batches.fetch(ctx, w, single)
+	w.running.Wait()
+}
+
+// asked is how AWS is asked for p.
+func (p *parameter) asked() string {
+	if p.selector == "" {
+		return p.id
+	}
+	return p.id + ":" + p.selector
+}
+
+func (s *Parameters) getParameter(ctx context.Context, p *parameter) (*cache.Value, error) {
+	out, err := call(ctx, s.clients, s.clients.ssmIn(p.in).GetParameter, &ssm.GetParameterInput{
+		Name:           aws.String(p.asked()),
+		WithDecryption: aws.Bool(true),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if out.Parameter == nil || out.Parameter.Value == nil {
+		return nil, errNoValue()
+	}
+	return &cache.Value{Body: []byte(*out.Parameter.Value)}, nil
+}
+
+func (s *Parameters) getParameters(ctx context.Context, group []*parameter, land func(*parameter, *cache.Value, error)) ([]*parameter, error) {
+	in := &ssm.GetParametersInput{WithDecryption: aws.Bool(true)}
+	for _, p := range group {
+		in.Names = append(in.Names, p.asked())
+	}
+	out, err := call(ctx, s.clients, s.clients.ssmIn(group[0].in).GetParameters, in)
+	if err != nil {
+		return group, err
+	}
+	answers := matchParameters(group, out.Parameters)
+	var rest []*parameter
+	for _, p := range group {
+		found, invalid := answers[p], slices.Contains(out.InvalidParameters, p.asked())
+		switch {
+		case found == nil && invalid:
+			land(p, nil, &failure{class: cache.ErrMissing, text: "no such parameter, version or label (InvalidParameters)"})
+		case found != nil && found.Value != nil && !invalid:
+			land(p, &cache.Value{Body: []byte(*found.Value)}, nil)
+		default:
+			rest = append(rest, p)
+		}
+	}
+	return rest, nil
+}
+
+// matchParameters returns the answer to each of asked. One that fits several, or is not the only one to fit, is left out:
+// nothing tells whose it is.
+func matchParameters(asked []*parameter, answers []types.Parameter) map[*parameter]*types.Parameter {
+	if len(asked) == 1 && len(answers) == 1 {
+		return map[*parameter]*types.Parameter{asked[0]: &answers[0]}
+	}
+	matched := make(map[*parameter]*types.Parameter)
+	doubtful := make(map[*parameter]bool)
+	for i := range answers {
+		var fits []*parameter
+		for _, p := range asked {
+			if p.fits(&answers[i]) {
+				fits = append(fits, p)
+			}
+		}
+		for _, p := range fits {
+			if len(fits) > 1 || matched[p] != nil {
+				doubtful[p] = true
+			}
+			matched[p] = &answers[i]
+		}
+	}
+	for p := range doubtful {
+		delete(matched, p)
+	}
+	return matched
+}
+
+// fits reports whether answer can be the one to p.
+func (p *parameter) fits(answer *types.Parameter) bool {
+	if strings.TrimPrefix(aws.ToString(answer.Selector), ":") != p.selector {
+		return false
+	}
+	name := aws.ToString(answer.Name)
+	if aws.ToString(answer.ARN) == p.id || name == p.id {
+		return true
+	}
+	// The prefix that makes a parameter of a secret may be missing in the answer.
+	reference, ok := strings.CutPrefix(p.id, secretReference)
+	return ok && name == reference
+}
+
+func (s *Parameters) getParametersByPath(ctx context.Context, p *parameter) (*cache.Value, error) {
+	in := &ssm.GetParametersByPathInput{
+		Path:           aws.String(p.path),
+		Recursive:      aws.Bool(true),
+		WithDecryption: aws.Bool(true),
+		MaxResults:     aws.Int32(maxPage),
+	}
+	if p.label != "" {
+		in.ParameterFilters = []types.ParameterStringFilter{{
+			Key: aws.String("Label"), Option: aws.String("Equals"), Values: []string{p.label},
+		}}
+	}
+	members := make(map[string]*cache.Value)
+	for {
+		out, err := call(ctx, s.clients, s.clients.ssmIn(p.in).GetParametersByPath, in)
+		if err != nil {
+			return nil, err
+		}
+		for _, found := range out.Parameters {
+			member, ok := strings.CutPrefix(aws.ToString(found.Name), below(p.path))
+			if !ok || member == "" || found.Value == nil {
+				return nil, errNoValue()
+			}
+			members[member] = &cache.Value{Body: []byte(*found.Value)}
+		}
+		// A page may be empty and not be the last one.
+		if aws.ToString(out.NextToken) == "" {
+			break
+		}
+		in.NextToken = out.NextToken
+	}
+	return &cache.Value{Body: appendMembers(nil, members), Members: members}, nil
+}
+
+// appendMembers appends the values below a path as one JSON object.
+func appendMembers(dst []byte, members map[string]*cache.Value) []byte {
+	dst, _ = appendObject(dst, members, func(dst []byte, v *cache.Value) ([]byte, error) {
+		return appendString(dst, string(v.Body)), nil
+	})
+	return dst
+}
+
+// errNoValue is about an answer that is well-formed and not what AWS documents.
+func errNoValue() error {
+	return &failure{text: "AWS's answer is without a value, or is about something else"}
+}

@@ -1,0 +1,72 @@
+package source
+
+import (
+	"context"
+	"fmt"
+
+	"cache-extension/extension/internal/cache"
+	"cache-extension/extension/internal/config"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+)
+
+// currentStage is the version that Secrets Manager gives to who asks for none.
+const currentStage = "AWSCURRENT"
+
+// Secrets reads section secrets from Secrets Manager, one call a secret: BatchGetSecretValue needs a grant on every secret
+// of the account, and has a hundredth of the quota. It is a cache.Source.
+type Secrets struct {
+	declared[*secret]
+	clients *Clients
+}
+
+type secret struct {
+	region, id, stage, versionID string // stage and versionID are empty for the current version
+}
+
+// NewSecrets returns the source of cfg.Secrets.
+func NewSecrets(cfg *config.Config, clients *Clients) *Secrets {
+	entries := make([]entry[*secret], 0, len(cfg.Secrets))
+	for _, c := range cfg.Secrets {
+		s := &secret{c.Region, c.ID, c.Stage, c.VersionID}
+		if s.stage == currentStage && s.versionID == "" {
+			s.stage = ""
+		}
+		entries = append(entries, entry[*secret]{c.Entry, cfg.Timeout, fmt.Sprintf("%q", *s), s})
+	}
+	return &Secrets{declare("secrets", entries), clients}
+}
+
+// Fetch implements cache.Source.
+func (s *Secrets) Fetch(ctx context.Context, names []string, put func(name string, v *cache.Value, err error)) {
+	w := s.deliver(names, put)
+	if len(w.resources) > 1 {
+		ctx = Limited(ctx)
+	}
+	for _, r := range w.resources {
+		w.start([]*secret{r}, func() {
+			v, err := s.getSecretValue(ctx, r)
+			w.land(r, v, err)
+		})
+	}
+	w.running.Wait()
+}
+
+func (s *Secrets) getSecretValue(ctx context.Context, r *secret) (*cache.Value, error) {
+	out, err := call(ctx, s.clients, s.clients.secretsIn(r.region).GetSecretValue, &secretsmanager.GetSecretValueInput{
+		SecretId:     aws.String(r.id),
+		VersionStage: orNil(r.stage),
+		VersionId:    orNil(r.versionID),
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case out.SecretString != nil:
+		return &cache.Value{Body: []byte(*out.SecretString)}, nil
+	case out.SecretBinary != nil:
+		return &cache.Value{Body: out.SecretBinary, Binary: true}, nil
+	default:
+		return nil, errNoValue()
+	}
+}

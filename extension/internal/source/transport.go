@@ -1,0 +1,126 @@
+package source
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"sync"
+	"time"
+
+	"cache-extension/extension/internal/cache"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// errProxy stands for the error of net/http, which quotes the address of the proxy and with it its password.
+var errProxy = errors.New("the proxy address in HTTPS_PROXY or HTTP_PROXY could not be read")
+
+// newTransport returns a transport for HTTP/1.1, the only version that the JSON protocols of AWS need. caBundle is a PEM
+// file that replaces the system's roots unless empty. timeout is that of an operation: connecting has no shorter bound of
+// its own, so that an address where nothing answers is a timeout, and none that outlives the operation.
+func newTransport(caBundle string, timeout time.Duration) (*http.Transport, error) {
+	trust := &tls.Config{MinVersion: tls.VersionTLS12}
+	if caBundle != "" {
+		pem, err := os.ReadFile(caBundle)
+		if err != nil {
+			return nil, fmt.Errorf("AWS_CA_BUNDLE: %w", err)
+		}
+		trust.RootCAs = x509.NewCertPool()
+		if !trust.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("AWS_CA_BUNDLE: %s holds no certificate in PEM form", caBundle)
+		}
+	}
+	return &http.Transport{
+		Proxy:               proxy,
+		DialContext:         (&net.Dialer{Timeout: timeout}).DialContext,
+		TLSClientConfig:     trust,
+		TLSHandshakeTimeout: timeout,
+		TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{}, // empty, not nil: no HTTP/2
+		MaxIdleConnsPerHost: 2 * maxCalls,
+		IdleConnTimeout:     90 * time.Second,
+	}, nil
+}
+
+func proxy(r *http.Request) (*url.URL, error) {
+	u, err := http.ProxyFromEnvironment(r)
+	if err != nil {
+		return nil, errProxy
+	}
+	return u, nil
+}
+
+// withoutProxy returns a copy of t for the container credentials endpoint, whose address is reachable from here alone.
+func withoutProxy(t *http.Transport) *http.Transport {
+	t = t.Clone()
+	t.Proxy = nil
+	return t
+}
+
+func newHTTPClient(t http.RoundTripper) *http.Client {
+	return &http.Client{
+		Transport: t,
+		// A signature holds for one host, and credentials are for no other.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// complete is an HTTP client that takes an answer without a body for one that broke off. The SDK takes it for {}, by which
+// DynamoDB says that there is no such item.
+type complete struct{ aws.HTTPClient }
+
+func (c complete) Do(r *http.Request) (*http.Response, error) {
+	resp, err := c.HTTPClient.Do(r)
+	if err == nil && resp.StatusCode/100 == 2 {
+		resp.Body = &nonEmpty{ReadCloser: resp.Body}
+	}
+	return resp, err
+}
+
+type nonEmpty struct {
+	io.ReadCloser
+	began bool
+}
+
+func (b *nonEmpty) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.began = b.began || n > 0
+	if err == io.EOF && !b.began {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// thawing is a transport that closes its idle connections after its sandbox was frozen. The other end may have closed
+// them meanwhile, and their age is measured on a clock that stood still.
+type thawing struct {
+	*http.Transport
+	now func() cache.Instant
+
+	mu   sync.Mutex    // guards last
+	last cache.Instant // of the latest request, zero before the first
+}
+
+func newThawing(t *http.Transport) *thawing { return &thawing{Transport: t, now: cache.Clock()} }
+
+// RoundTrip sends r over a connection that was not idle while the sandbox was frozen.
+func (t *thawing) RoundTrip(r *http.Request) (*http.Response, error) {
+	t.wake()
+	return t.Transport.RoundTrip(r)
+}
+
+// wake holds the lock until the connections are closed: a request at the same moment must not find one of them.
+func (t *thawing) wake() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.now()
+	if !t.last.Wall.IsZero() && cache.Slept(t.last, now) {
+		t.CloseIdleConnections()
+	}
+	t.last = now
+}

@@ -1,0 +1,148 @@
+package source
+
+import (
+	"encoding/pem"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cache-extension/extension/internal/config"
+)
+
+func TestThaw(t *testing.T) {
+	var connections atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	base, err := newTransport("", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := newThawing(base)
+	defer transport.CloseIdleConnections()
+	get := func() {
+		t.Helper()
+		resp, err := newHTTPClient(transport).Get(server.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	}
+	get()
+	get()
+	if got := connections.Load(); got != 1 {
+		t.Errorf("%d connections for two requests, want 1", got)
+	}
+	transport.last.Wall = transport.last.Wall.Add(-500 * time.Millisecond)
+	get()
+	if got := connections.Load(); got != 1 {
+		t.Errorf("%d connections after a short gap, want 1", got)
+	}
+	transport.last.Wall = transport.last.Wall.Add(-time.Minute)
+	get()
+	get()
+	if got := connections.Load(); got != 2 {
+		t.Errorf("%d connections after a thaw, want a second one", got)
+	}
+}
+
+func TestCABundle(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) }))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	dir := t.TempDir()
+	good, bad := filepath.Join(dir, "good.pem"), filepath.Join(dir, "bad.pem")
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(good, block, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(bad, []byte("hush"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	get := func(bundle string) (string, error) {
+		base, err := newTransport(bundle, time.Minute)
+		if err != nil {
+			return "", err
+		}
+		defer base.CloseIdleConnections()
+		resp, err := newHTTPClient(base).Get(server.URL)
+		if err != nil {
+			return "", err
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		return string(body), err
+	}
+	if got, err := get(good); err != nil || got != "HTTP/1.1" {
+		t.Errorf("with the server's certificate: %q, %v, want HTTP/1.1", got, err)
+	}
+	if _, err := get(""); err == nil {
+		t.Error("with the system's roots: no error")
+	} else if text := connection(err); !strings.Contains(text, "certificate") {
+		t.Errorf("with the system's roots: %q, want the certificate blamed", text)
+	}
+	for _, tt := range []struct{ name, input, want string }{
+		{"not PEM", bad, "AWS_CA_BUNDLE: " + bad + " holds no certificate in PEM form"},
+		{"no file", dir + "/none", "AWS_CA_BUNDLE: open " + dir + "/none: no such file or directory"},
+	} {
+		_, err := NewClients(&config.Config{AWS: config.AWS{CABundle: tt.input}}, Options{})
+		if err == nil || err.Error() != tt.want {
+			t.Errorf("%s: NewClients error = %v, want %s", tt.name, err, tt.want)
+		}
+	}
+}
+
+func TestRedirectIsNotFollowed(t *testing.T) {
+	var elsewhere atomic.Bool
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Store(true) }))
+	defer other.Close()
+	server := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
+	defer server.Close()
+	cfg := testConfig()
+	cfg.AWS.EndpointSecretsManager = server.URL
+	cfg.Secrets = []config.Secret{secret1("a")}
+	cfg.Secrets[0].Region = here
+	clients, err := NewClients(cfg, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := fetch(t, t.Context(), NewSecrets(cfg, clients), "a")
+	wantClass(t, "a redirect", got["a"].err, nil)
+	if elsewhere.Load() {
+		t.Error("a signed request was sent elsewhere")
+	}
+}
+
+func TestAnswerWithoutBody(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	cfg := testConfig()
+	cfg.AWS.EndpointDynamoDB = server.URL
+	cfg.Items = []config.Item{item1("a"), item1("b")}
+	cfg.Items[0].Region, cfg.Items[1].Region = here, here
+	clients, err := NewClients(cfg, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, names := range [][]string{{"a"}, {"a", "b"}} {
+		for name, o := range fetch(t, t.Context(), NewItems(cfg, clients), names...) {
+			wantClass(t, name, o.err, nil) // an empty answer is not one that says missing
+		}
+	}
+}
