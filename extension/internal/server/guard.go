@@ -1,0 +1,62 @@
+package server
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// tokenHeader is the header AWS's own Parameters and Secrets extension takes its token from.
+const tokenHeader = "X-Aws-Parameters-Secrets-Token"
+
+// guard refuses, before any route, what did not come from the function itself: a request through a proxy, a DNS name bound
+// anew to this address, a page of another site in a developer's browser.
+func (s *Server) guard(r *http.Request) *problem {
+	if !loopback(r.Host) {
+		return forbidden("The Host header must be localhost, 127.0.0.1 or [::1]: ask http://localhost directly, not through another name.")
+	}
+	for _, name := range []string{"X-Forwarded-For", "Forwarded", "Via"} {
+		if _, ok := r.Header[name]; ok {
+			return forbidden("A request with the header %s came through a proxy: exempt localhost from it (NO_PROXY=localhost,127.0.0.1).", name)
+		}
+	}
+	for _, origin := range r.Header["Origin"] {
+		u, err := url.Parse(origin)
+		if err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) {
+			return forbidden("The Origin header names another site: only a page from here may read values.")
+		}
+	}
+	for _, site := range r.Header["Sec-Fetch-Site"] {
+		if site != "none" && site != "same-origin" {
+			return forbidden("A browser sent this for another site (Sec-Fetch-Site): only a page from here may read values.")
+		}
+	}
+	if s.opts.Token != "" && r.URL.Path != "/healthz" {
+		got := sha256.Sum256([]byte(r.Header.Get(tokenHeader)))
+		if subtle.ConstantTimeCompare(got[:], s.token[:]) != 1 {
+			return forbidden("server.token is on: send the value of AWS_SESSION_TOKEN (else of AWS_CONTAINER_AUTHORIZATION_TOKEN) in the header %s.", tokenHeader)
+		}
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return methodNotAllowed()
+	}
+	return nil
+}
+
+// loopback says whether a Host header names this machine itself: no DNS can point these names elsewhere.
+func loopback(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	} else {
+		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	}
+	if strings.EqualFold(host, "localhost") || strings.EqualFold(host, "localhost.") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Zone() == "" && (addr.Is4() && addr.IsLoopback() || addr == netip.IPv6Loopback())
+}

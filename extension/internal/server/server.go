@@ -1,0 +1,152 @@
+// Package server decides what an HTTP request on the loopback interface is answered: who may ask, for what, and with which
+// status and headers.
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"cache-extension/extension/internal/cache"
+)
+
+// Options sets up a Server.
+type Options struct {
+	Caches map[string]*cache.Cache // by cachetype: "dynamodb", "parameters", "secrets"
+	Token  string                  // what callers must send in X-Aws-Parameters-Secrets-Token; empty asks for none
+	Log    *slog.Logger            // told of our own faults only
+}
+
+// Server answers GET and HEAD of /<cachetype>, /healthz and /stats. Its contract is docs/http.md.
+type Server struct {
+	opts   Options
+	token  [sha256.Size]byte // digest of Options.Token
+	tagKey [32]byte          // of this process alone, so that a logged ETag gives nothing away
+	conns  *conns
+	http   http.Server
+	fixed  fixed
+}
+
+// fixed holds header values that many answers share; never modified.
+type fixed struct {
+	noStore, noSniff, text, octets, json []string
+}
+
+const (
+	// A client that has not sent its header within this is cut off.
+	readHeaderTimeout = 5 * time.Second
+	// net/http reads 4 KiB more than its limit, which makes 16 KiB of request line and header.
+	maxHeaderBytes = 12 << 10
+	// Open connections, both addresses together: the execution environment has 1,024 descriptors, shared with the function.
+	maxConns = 512
+)
+
+// New returns a Server that is yet to Serve.
+func New(opts Options) *Server {
+	s := &Server{
+		opts:  opts,
+		token: sha256.Sum256([]byte(opts.Token)),
+		conns: newConns(maxConns),
+		fixed: fixed{
+			noStore: []string{"no-store"},
+			noSniff: []string{"nosniff"},
+			text:    []string{"text/plain; charset=utf-8"},
+			octets:  []string{"application/octet-stream"},
+			json:    []string{"application/json"},
+		},
+	}
+	rand.Read(s.tagKey[:]) // never fails
+	s.http = http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: readHeaderTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         s.conns.changed,
+		ErrorLog:          slog.NewLogLogger(opts.Log.Handler(), slog.LevelDebug),
+		// No idle timeout: a kept-alive socket closed under a client is an ECONNRESET in the function.
+		DisableGeneralOptionsHandler: true,
+	}
+	return s
+}
+
+// Serve answers on l until Shutdown and returns nil, or the error that ended it.
+func (s *Server) Serve(l *Listener) error {
+	ended := make(chan error, len(l.each))
+	for _, one := range l.each {
+		go func() { ended <- s.http.Serve(s.conns.limit(one)) }()
+	}
+	for range l.each {
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			s.conns.close() // http.Server.Close waits for all who Accept
+			s.http.Close()
+			return err
+		}
+	}
+	return nil
+}
+
+// Shutdown stops accepting, waits for the requests under way until ctx is done and cuts off what is left then.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.conns.close()
+	if err := s.http.Shutdown(ctx); err != nil {
+		return errors.Join(err, s.http.Close())
+	}
+	return nil
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.opts.Log.Error("panic while answering a request", "error", cache.Panicked(v), "stack", string(debug.Stack()))
+			internal().write(w)
+		}
+	}()
+	h := w.Header()
+	h["Cache-Control"] = s.fixed.noStore
+	h["X-Content-Type-Options"] = s.fixed.noSniff
+	if p := s.handle(w, r); p != nil {
+		p.write(w)
+	}
+}
+
+// handle answers r, or says why not; it has written nothing then.
+func (s *Server) handle(w http.ResponseWriter, r *http.Request) *problem {
+	if p := s.guard(r); p != nil {
+		return p
+	}
+	switch path := r.URL.Path; path {
+	case "/healthz":
+		w.Header()["Content-Type"] = s.fixed.text
+		w.Write([]byte("ok"))
+		return nil
+	case "/stats":
+		return s.stats(w)
+	default:
+		if len(path) > 1 {
+			if c := s.opts.Caches[path[1:]]; c != nil {
+				return s.read(w, r, path[1:], c)
+			}
+		}
+		return noRoute()
+	}
+}
+
+func (s *Server) stats(w http.ResponseWriter) *problem {
+	all := make(map[string]cache.Stats, len(s.opts.Caches))
+	for kind, c := range s.opts.Caches {
+		all[kind] = c.Stats()
+	}
+	body, err := json.Marshal(all)
+	if err != nil {
+		return internal()
+	}
+	w.Header()["Content-Type"] = s.fixed.json
+	w.Write(body)
+	return nil
+}
