@@ -1,0 +1,99 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "cache-extension/extension/internal/"
+
+// floors says which of our packages, and which of the libraries that have one home, each package may import.
+// The house is drawn in CONTRIBUTING.md: config -> source -> cache -> server, all wired by extension.
+var floors = map[string][]string{
+	"cache-extension/extension":  {"cache-extension", module + "config", module + "source", module + "cache", module + "server", module + "lambda"},
+	module + "config":            {"gopkg.in/yaml.v3"},
+	module + "cache":             {"github.com/patrickmn/go-cache"},
+	module + "lambda":            {},
+	module + "lambda/lambdatest": {},
+	module + "source":            {module + "config", module + "cache", "github.com/aws/"},
+	module + "source/awstest":    {"github.com/aws/"},
+	module + "server":            {module + "cache"},
+}
+
+func TestPackagesKeepToTheirFloors(t *testing.T) {
+	for _, p := range list(t, "./...") {
+		allowed, ok := floors[p.ImportPath]
+		if !ok {
+			t.Errorf("%s has no floor in floors_test.go: say what it may import", p.ImportPath)
+			continue
+		}
+		for _, imported := range p.Imports {
+			ours := strings.HasPrefix(imported, "cache-extension")
+			if !ours && !strings.Contains(imported, ".") {
+				continue // the standard library
+			}
+			if !allowedBy(allowed, imported) {
+				t.Errorf("%s imports %s, which is not on its floor", p.ImportPath, imported)
+			}
+		}
+	}
+}
+
+func allowedBy(floor []string, imported string) bool {
+	for _, f := range floor {
+		if imported == f || strings.HasSuffix(f, "/") && strings.HasPrefix(imported, f) {
+			return true
+		}
+	}
+	return false
+}
+
+// Start-up is what an extension costs everyone, and these would pay it in package variables or in size.
+func TestProgramDoesNotLink(t *testing.T) {
+	for _, p := range list(t, "-deps", ".") {
+		for _, heavy := range []string{
+			"github.com/aws/aws-sdk-go-v2/config",
+			"github.com/aws/aws-sdk-go-v2/service/sso",
+			"github.com/aws/aws-sdk-go-v2/service/ssooidc",
+			"github.com/aws/aws-sdk-go-v2/service/sts",
+			"net/http/pprof",
+			"testing",
+		} {
+			if p.ImportPath == heavy {
+				t.Errorf("the program links %s", heavy)
+			}
+		}
+	}
+}
+
+// listed is a package as go list tells of it.
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+func list(t *testing.T, args ...string) []listed {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-json=ImportPath,Imports"}, args...)...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list %v: %v\n%s", args, err, &stderr)
+	}
+	var all []listed
+	for d := json.NewDecoder(bytes.NewReader(out)); d.More(); {
+		var p listed
+		if err := d.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	if len(all) == 0 {
+		t.Fatalf("go list %v: no packages", args)
+	}
+	return all
+}

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"cache-extension/extension/internal/config"
+	"cache-extension/extension/internal/lambda"
+	"cache-extension/extension/internal/server"
+)
+
+// program is one run of the program with its host: Lambda for extension, a terminal for serve.
+type program struct {
+	name   string // base name of the executable, by which Lambda knows it
+	env    map[string]string
+	config config.Options
+	stderr io.Writer
+}
+
+// shutdownTime is what Lambda leaves extensions after SHUTDOWN (2 s with one registered), and what SIGTERM gets.
+const shutdownTime = 2 * time.Second
+
+// serve runs until ctx ends.
+func (p program) serve(ctx context.Context) int {
+	s, err := open(p.config)
+	if err != nil {
+		report(p.stderr, err)
+		return exitFault
+	}
+	if err := s.start(newLog(p.stderr, false, s.cfg.Log.Level), false); err != nil {
+		report(p.stderr, err)
+		return exitFault
+	}
+	if err := s.prefetch(ctx); err != nil {
+		s.close(shutdownTime, "required entries are not there")
+		report(p.stderr, err)
+		return exitFault
+	}
+	select {
+	case <-ctx.Done():
+		s.close(shutdownTime, "signal")
+		return exitOK
+	case err := <-s.ended:
+		s.close(shutdownTime, "serving ended")
+		report(p.stderr, err)
+		return exitFault
+	}
+}
+
+// extension runs beside a Lambda function until SHUTDOWN. Nothing that can wait comes before Register: the function's
+// runtime starts only after it.
+func (p program) extension(ctx context.Context) int {
+	s, opened := open(p.config)
+	api := lambda.New(p.env["AWS_LAMBDA_RUNTIME_API"], p.name)
+	initialization := p.env["AWS_LAMBDA_INITIALIZATION_TYPE"]
+	if err := register(ctx, api, initialization); err != nil {
+		report(p.stderr, errors.Join(opened, err))
+		return exitFault
+	}
+	if opened != nil {
+		return p.initError(ctx, api, opened)
+	}
+	json := !strings.EqualFold(p.env["AWS_LAMBDA_LOG_FORMAT"], "Text")
+	if err := s.start(newLog(p.stderr, json, s.cfg.Log.Level), true); err != nil {
+		return p.initError(ctx, api, err)
+	}
+	h := &host{service: s, api: api, snapshot: initialization == "snap-start"}
+	if h.snapshot {
+		s.log.Info("SnapStart: nothing is fetched before the first invocation but what the function's own init reads")
+	} else if err := s.prefetch(ctx); err != nil && ctx.Err() == nil {
+		s.close(shutdownTime, "required entries are not there")
+		return p.initError(ctx, api, &requiredError{err})
+	}
+	return h.run(ctx)
+}
+
+// register asks for the events that there are. On Managed Instances, where many invocations share an environment that is
+// never frozen, an extension that asks for INVOKE is refused.
+func register(ctx context.Context, api *lambda.Client, initialization string) error {
+	if initialization != "lambda-managed-instances" {
+		_, err := api.Register(ctx, lambda.Invoke, lambda.Shutdown)
+		var status *lambda.StatusError
+		if !errors.As(err, &status) || status.Type != lambda.InvalidEventType {
+			return err
+		}
+	}
+	_, err := api.Register(ctx, lambda.Shutdown)
+	return err
+}
+
+// requiredError is a prefetch that ended without a required entry.
+type requiredError struct{ error }
+
+func (e *requiredError) Unwrap() error { return e.error }
+
+// initError says why there is no point in starting: on standard error, which is what reaches CloudWatch, then to Lambda.
+func (p program) initError(ctx context.Context, api *lambda.Client, cause error) int {
+	report(p.stderr, cause)
+	kind := "Extension.StartFailed"
+	var faults config.Faults
+	var taken *server.PortTakenError
+	var required *requiredError
+	switch {
+	case errors.As(cause, &faults):
+		kind = "Extension.ConfigInvalid"
+	case errors.As(cause, &taken):
+		kind = "Extension.PortTaken"
+	case errors.As(cause, &required):
+		kind = "Extension.RequiredMissing"
+	}
+	if err := api.InitError(context.WithoutCancel(ctx), kind, cause.Error()); err != nil {
+		report(p.stderr, err)
+	}
+	return exitFault
+}
+
+// host is the service in Lambda, after init.
+type host struct {
+	*service
+	api      *lambda.Client
+	snapshot bool // nothing was prefetched yet
+}
+
+// run takes events until SHUTDOWN, or until ctx ends.
+func (h *host) run(ctx context.Context) int {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case err := <-h.ended:
+			cancel(&servingError{err})
+		case <-ctx.Done():
+		}
+	}()
+	for {
+		event, err := h.next(ctx)
+		if err != nil {
+			return h.end(ctx, err)
+		}
+		switch event.Type {
+		case lambda.Invoke:
+			h.invoke(ctx, event)
+		case lambda.Shutdown:
+			h.close(left(event.Deadline, shutdownTime), event.ShutdownReason)
+			return exitOK
+		default:
+			h.log.Info("event of an unknown type", "type", string(event.Type))
+		}
+	}
+}
+
+// servingError is the HTTP server ending by itself.
+type servingError struct{ error }
+
+// end is for a run that cannot go on: by a signal, or because Lambda or the port is gone.
+func (h *host) end(ctx context.Context, err error) int {
+	var serving *servingError
+	switch {
+	case errors.As(context.Cause(ctx), &serving):
+		err = serving.error
+	case ctx.Err() != nil:
+		h.close(shutdownTime, "signal")
+		return exitOK
+	}
+	h.log.Error("cache-extension cannot go on", "error", err)
+	if exit := h.api.ExitError(context.WithoutCancel(ctx), "Extension.Failed", err.Error()); exit != nil {
+		h.log.Error("exit/error", "error", exit)
+	}
+	h.close(shutdownTime, "failure")
+	return exitFault
+}
+
+const (
+	nextTries = 4
+	nextPause = 100 * time.Millisecond // doubling
+)
+
+// next waits for the next event. A dropped connection is tried again; an answer that refuses is final.
+func (h *host) next(ctx context.Context) (lambda.NextEvent, error) {
+	pause := nextPause
+	for try := 1; ; try++ {
+		event, err := h.api.Next(ctx)
+		var status *lambda.StatusError
+		if err == nil || errors.As(err, &status) || try == nextTries {
+			return event, err
+		}
+		select {
+		case <-ctx.Done():
+			return event, ctx.Err()
+		case <-time.After(pause):
+			pause *= 2
+		}
+		h.log.Warn("event/next was dropped, trying again", "error", err)
+	}
+}
+
+// holdNext is how long the next /event/next may be put off: Lambda freezes the environment when all have asked for it.
+const holdNext = time.Second
+
+// invoke fetches what is due while the function runs.
+func (h *host) invoke(ctx context.Context, event lambda.NextEvent) {
+	h.thaw()
+	work := h.refresh
+	if h.snapshot {
+		h.snapshot = false
+		work = func(ctx context.Context) {
+			if err := h.prefetch(ctx); err != nil {
+				h.log.Warn("required entries are not there", "error", err)
+			}
+		}
+	}
+	landed := make(chan struct{})
+	go func() {
+		defer close(landed)
+		work(context.WithoutCancel(ctx))
+	}()
+	t := time.NewTimer(left(event.Deadline, holdNext))
+	defer t.Stop()
+	select {
+	case <-landed:
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// left is the time until a wall-clock deadline, at least 0 and at most most: a clock that was set anew is no licence to wait.
+func left(deadline time.Time, most time.Duration) time.Duration {
+	if deadline.IsZero() {
+		return most
+	}
+	return min(most, max(0, deadline.Sub(time.Now().Round(0))))
+}
