@@ -120,7 +120,7 @@ func TestRequiredEntryFailsInit(t *testing.T) {
 			if code := p.wait(); code != 1 {
 				t.Errorf("exit code %d, want 1", code)
 			}
-			for _, want := range []string{`secrets: "gone" is required`, w.file + ":4"} {
+			for _, want := range []string{`secrets: "gone" is required: `, w.file + ":4"} {
 				if !strings.Contains(told.Message, want) {
 					t.Errorf("init/error lacks %q: %s", want, told.Message)
 				}
@@ -137,7 +137,7 @@ func TestRequiredEntryFailsInit(t *testing.T) {
 func TestRequiredPathWithoutParametersFailsInit(t *testing.T) {
 	w := newWorld(t, "parameters:\n  - path: /empty/\n    required: true\n")
 	p := w.start()
-	if told := w.lambda.WaitInitError(); !strings.Contains(told.Message, `"/empty/" is required and not found`) {
+	if told := w.lambda.WaitInitError(); !strings.Contains(told.Message, `"/empty/" is required: not found`) {
 		t.Errorf("init/error %+v, want the path named as not found", told)
 	}
 	p.wait()

@@ -136,7 +136,7 @@ func (s *service) warm(ctx context.Context, choose func(kind) []string) error {
 			var required []error
 			for _, f := range k.cache.Warm(ctx, names) {
 				if f.Key.Required {
-					required = append(required, fmt.Errorf("%s:%d: %s: %q is required and %w", s.cfg.File, f.Key.Line, k.name, f.Key.Name, f.Err))
+					required = append(required, fmt.Errorf("%s:%d: %s: %q is required: %w", s.cfg.File, f.Key.Line, k.name, f.Key.Name, f.Err))
 				}
 			}
 			failures[i] = errors.Join(required...)

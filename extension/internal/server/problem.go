@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -102,22 +103,25 @@ func (s *Server) problemOf(err error, kind, name string) *problem {
 
 // write sends the problem.
 func (p *problem) write(w http.ResponseWriter) {
-	body, err := json.Marshal(struct {
+	var body bytes.Buffer
+	e := json.NewEncoder(&body)
+	e.SetEscapeHTML(false) // people read it as it is
+	if err := e.Encode(struct {
 		Type   string `json:"type"`
 		Title  string `json:"title"`
 		Status int    `json:"status"`
 		Detail string `json:"detail"`
 		Code   string `json:"code"`
-	}{"about:blank", http.StatusText(p.status), p.status, p.detail, p.code})
-	if err != nil { // strings and an int cannot fail
-		panic(err)
+	}{"about:blank", http.StatusText(p.status), p.status, p.detail, p.code}); err != nil {
+		panic(err) // strings and an int cannot fail
 	}
+	body.Truncate(body.Len() - 1) // the newline that Encode adds
 	h := w.Header()
 	for _, name := range []string{"Etag", "Age", "Cache-Status"} {
 		delete(h, name) // set before a panic
 	}
 	h.Set("Content-Type", "application/problem+json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Content-Length", strconv.Itoa(body.Len()))
 	if p.status == http.StatusMethodNotAllowed {
 		h.Set("Allow", "GET, HEAD")
 	}
@@ -125,7 +129,7 @@ func (p *problem) write(w http.ResponseWriter) {
 		h.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(p.after.Seconds())))))
 	}
 	w.WriteHeader(p.status)
-	w.Write(body)
+	w.Write(body.Bytes())
 }
 
 // clip keeps what a caller sent from filling an answer.

@@ -107,19 +107,19 @@ func TestNoCredentials(t *testing.T) {
 		class  error
 	}{
 		{"none at all", nil, func(c *config.AWS) { c.ContainerURI = "" },
-			"secrets line 1: no AWS credentials: neither AWS_ACCESS_KEY_ID nor AWS_CONTAINER_CREDENTIALS_FULL_URI is set", nil},
+			"no AWS credentials: neither AWS_ACCESS_KEY_ID nor AWS_CONTAINER_CREDENTIALS_FULL_URI is set", nil},
 		{"denied by the container, which is not AWS's denial", func(*http.Request) (*http.Response, error) {
 			return reply(403, `{"code": "AccessDeniedException", "message": "hush"}`), nil
-		}, nil, "secrets line 1: the container credentials endpoint answered with HTTP 403", nil},
+		}, nil, "the container credentials endpoint answered with HTTP 403", nil},
 		{"not JSON", func(*http.Request) (*http.Response, error) { return reply(200, `hush`), nil }, nil,
-			"secrets line 1: the container credentials endpoint could not be read: broken", nil},
+			"the container credentials endpoint could not be read: broken", nil},
 		{"refused", func(*http.Request) (*http.Response, error) { return nil, awstest.ErrRefused }, nil,
-			"secrets line 1: the container credentials endpoint could not be read: dial tcp: connect: connection refused", nil},
+			"the container credentials endpoint could not be read: dial tcp: connect: connection refused", nil},
 		{"no token file", nil, func(c *config.AWS) { c.ContainerTokenFile = "/none/token" },
-			"secrets line 1: AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: open /none/token: no such file or directory", nil},
+			"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: open /none/token: no such file or directory", nil},
 		{"silence", func(r *http.Request) (*http.Response, error) { <-r.Context().Done(); return nil, r.Context().Err() }, nil,
-			"secrets line 1: no answer from AWS in time", cache.ErrTimeout},
-		{"a panic", func(*http.Request) (*http.Response, error) { panic("hush") }, nil, "secrets line 1: panic of type string", nil},
+			"no answer from AWS in time", cache.ErrTimeout},
+		{"a panic", func(*http.Request) (*http.Response, error) { panic("hush") }, nil, "panic of type string", nil},
 	}
 	for _, tt := range tests {
 		synctest.Test(t, func(t *testing.T) {

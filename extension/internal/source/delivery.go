@@ -9,22 +9,16 @@ import (
 
 // delivery is one Fetch: it hands what lands to every name that asked for it, each exactly once.
 type delivery[R comparable] struct {
-	kind      string
 	put       func(name string, v *cache.Value, err error)
 	resources []R // asked for, each once
 	running   sync.WaitGroup
 
-	mu      sync.Mutex // guards waiting
-	waiting map[R][]receiver
-}
-
-type receiver struct {
-	name string
-	line int // of config.yaml
+	mu      sync.Mutex     // guards waiting
+	waiting map[R][]string // names
 }
 
 func (d *declared[R]) deliver(names []string, put func(string, *cache.Value, error)) *delivery[R] {
-	w := &delivery[R]{kind: d.kind, put: put, waiting: make(map[R][]receiver)}
+	w := &delivery[R]{put: put, waiting: make(map[R][]string)}
 	for _, name := range names {
 		h, _, ok := d.find(name)
 		if !ok {
@@ -34,7 +28,7 @@ func (d *declared[R]) deliver(names []string, put func(string, *cache.Value, err
 		if w.waiting[h.resource] == nil {
 			w.resources = append(w.resources, h.resource)
 		}
-		w.waiting[h.resource] = append(w.waiting[h.resource], receiver{name, h.key.Line})
+		w.waiting[h.resource] = append(w.waiting[h.resource], name)
 	}
 	return w
 }
@@ -42,15 +36,11 @@ func (d *declared[R]) deliver(names []string, put func(string, *cache.Value, err
 // land puts the outcome of r for all of its names. Only the first outcome counts.
 func (w *delivery[R]) land(r R, v *cache.Value, err error) {
 	w.mu.Lock()
-	receivers := w.waiting[r]
+	names := w.waiting[r]
 	delete(w.waiting, r)
 	w.mu.Unlock()
-	for _, to := range receivers {
-		if err != nil {
-			w.put(to.name, nil, fmt.Errorf("%s line %d: %w", w.kind, to.line, err))
-		} else {
-			w.put(to.name, v, nil)
-		}
+	for _, name := range names {
+		w.put(name, v, err)
 	}
 }
 

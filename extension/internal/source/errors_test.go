@@ -24,7 +24,7 @@ func TestClassesOfFailure(t *testing.T) {
 		input    awstest.Fault
 		want     error
 		attempts int
-		text     string // after "secrets line 1: "
+		text     string
 	}{
 		{"missing parameter", awstest.Fault{Code: "ParameterNotFound"}, cache.ErrMissing, 1, "ParameterNotFound (HTTP 400, request ID)" + said},
 		{"missing version", awstest.Fault{Code: "ParameterVersionNotFound"}, cache.ErrMissing, 1, "ParameterVersionNotFound (HTTP 400, request ID)" + said},
@@ -89,7 +89,7 @@ func TestClassesOfFailure(t *testing.T) {
 				id, _, _ = strings.Cut(id, ")")
 				text = strings.Replace(text, id, "ID", 1)
 			}
-			if want := "secrets line 1: " + tt.text; text != want {
+			if want := tt.text; text != want {
 				t.Errorf("%s: error %q, want %q", tt.name, text, want)
 			}
 			if strings.Contains(text, "hush") {
@@ -232,7 +232,7 @@ func TestBatchOfOneThatMatchesNothing(t *testing.T) {
 		})
 		err := fetch(t, t.Context(), s, "a")["a"].err
 		wantClass(t, "a", err, nil)
-		if want := "dynamodb line 1: AWS's answer is not about what was asked"; err == nil || err.Error() != want {
+		if want := "AWS's answer is not about what was asked"; err == nil || err.Error() != want {
 			t.Errorf("error = %v, want %s", err, want)
 		}
 	})

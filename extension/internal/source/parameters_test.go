@@ -124,7 +124,7 @@ func TestParameterBatches(t *testing.T) {
 		}
 		// 12 here and 11 there: ten at a time, and the last one there alone.
 		wantCalls(t, fake, map[string]int{"GetParameters": 3, "GetParameter": 1})
-		if err := got["p04"].err.Error(); err != "parameters line 5: no such parameter, version or label (InvalidParameters)" {
+		if err := got["p04"].err.Error(); err != "no such parameter, version or label (InvalidParameters)" {
 			t.Errorf("error = %q", err)
 		}
 	})
