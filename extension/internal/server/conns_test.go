@@ -16,8 +16,8 @@ func wantCounts(t testing.TB, c *conns, open, idle int) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.open) != open || c.idle.Len() != idle {
-		t.Errorf("%d connections are open and %d idle, want %d and %d", len(c.open), c.idle.Len(), open, idle)
+	if len(c.open) != open || c.idle.Len()+c.unused.Len() != idle {
+		t.Errorf("%d connections are open and %d idle, want %d and %d", len(c.open), c.idle.Len()+c.unused.Len(), open, idle)
 	}
 }
 
@@ -37,8 +37,7 @@ func (c *client) read(name, want string) {
 }
 
 func TestMostConnections(t *testing.T) {
-	s := New(Options{Log: newFixture(nil, setup{}).opts.Log})
-	if got := s.conns.most; got != 512 {
+	if got := newFixture(nil, setup{}).conns.most; got != 512 {
 		t.Errorf("at most %d connections, want 512", got)
 	}
 }
@@ -53,18 +52,32 @@ func TestRoomByIdlest(t *testing.T) {
 		b.read("a", "v")
 		a.read("a", "v")
 		c.read("a", "v")
-		wantCounts(t, f.Server.conns, 3, 3)
+		wantCounts(t, f.conns, 3, 3)
 
 		d := p.dial(t)
 		b.wantClosed()
 		d.read("a", "v")
-		wantCounts(t, f.Server.conns, 3, 3)
+		wantCounts(t, f.conns, 3, 3)
 		e := p.dial(t)
 		a.wantClosed()
 		for _, c := range []*client{c, d, e} {
 			c.read("a", "v")
 		}
-		wantCounts(t, f.Server.conns, 3, 3)
+		wantCounts(t, f.conns, 3, 3)
+	})
+}
+
+// TestUnusedMakeRoomLast: a connection whose first request may be on its way is kept before one that had its answer.
+func TestUnusedMakeRoomLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(map[string]reply{"a": {body: "v"}}, setup{})
+		p := f.servePipes(t, 2)
+		unused, used := p.dial(t), p.dial(t)
+		used.read("a", "v")
+		newcomer := p.dial(t)
+		used.wantClosed()
+		unused.read("a", "v")
+		newcomer.read("a", "v")
 	})
 }
 
@@ -77,10 +90,10 @@ func TestBusyKeepTheirs(t *testing.T) {
 		p := f.servePipes(t, 2)
 		busy := p.dial(t)
 		busy.ask("slow")
-		wantCounts(t, f.Server.conns, 1, 0)
+		wantCounts(t, f.conns, 1, 0)
 		for range 5 {
 			p.dial(t).read("a", "v")
-			wantCounts(t, f.Server.conns, 2, 1)
+			wantCounts(t, f.conns, 2, 1)
 		}
 		silent := p.dial(t)
 		p.dial(t).read("a", "v")
@@ -112,7 +125,7 @@ func TestNewcomerWaits(t *testing.T) {
 			t.Error("the request of the newcomer is read while both others are busy")
 		default:
 		}
-		wantCounts(t, f.Server.conns, 2, 0)
+		wantCounts(t, f.conns, 2, 0)
 		close(two)
 		b.want(200, "2")
 		newcomer.want(200, "v")
@@ -134,7 +147,7 @@ func TestNewcomerAfterAClose(t *testing.T) {
 		busy.Close()
 		close(hold)
 		newcomer.read("a", "v")
-		wantCounts(t, f.Server.conns, 1, 1)
+		wantCounts(t, f.conns, 1, 1)
 	})
 }
 
@@ -158,14 +171,14 @@ func TestNewcomersOfBothAddresses(t *testing.T) {
 			newcomers = append(newcomers, c)
 		}
 		synctest.Wait()
-		wantCounts(t, f.Server.conns, 2, 0)
+		wantCounts(t, f.conns, 2, 0)
 		close(one)
 		first.want(200, "1")
 		for _, c := range newcomers {
 			c.want(200, "v")
 		}
 		synctest.Wait()
-		wantCounts(t, f.Server.conns, 2, 1)
+		wantCounts(t, f.conns, 2, 1)
 		close(two)
 		second.want(200, "2")
 	})
@@ -279,10 +292,10 @@ func TestCountsNeverLeak(t *testing.T) {
 		<-done
 	}
 	eventually(t, "all connections are forgotten", func() bool {
-		c := f.Server.conns
+		c := f.conns
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return len(c.open) == 0 && c.idle.Len() == 0
+		return len(c.open) == 0 && c.idle.Len()+c.unused.Len() == 0
 	})
 	c := dial(t, port)
 	c.send(get("/secrets?name=a"))

@@ -92,7 +92,7 @@ func TestBadQuery(t *testing.T) {
 	}
 }
 
-// TestQueryEndToEnd: names go through net/http as they should, and the first value is what counts for nobody.
+// TestQueryEndToEnd: a name goes through net/http as it should, and of two values neither is taken.
 func TestQueryEndToEnd(t *testing.T) {
 	f := newFixture(map[string]reply{"/a b:ü+c": {body: "v"}, "w": {body: "w"}}, setup{})
 	for _, target := range []string{"/parameters?name=/a+b:%C3%BC%2Bc", "/parameters?name=%2Fa%20b%3a%c3%bc%2bc"} {

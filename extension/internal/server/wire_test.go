@@ -1,8 +1,6 @@
 package server
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,244 +9,63 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-// patience bounds what a test waits for on real sockets; none should come near it.
-const patience = 20 * time.Second
-
-// serve has f answer on a free port of the loopback interface until the test ends.
-func (f *fixture) serve(t testing.TB) (port int) {
-	t.Helper()
-	l, err := Listen(0)
-	if err != nil {
-		t.Fatalf("Listen(0): %v", err)
-	}
-	f.serveOn(t, l)
-	return l.Port()
-}
-
-// serveOn has f answer on l until the test ends.
-func (f *fixture) serveOn(t testing.TB, l *Listener) {
-	ended := make(chan error, 1)
-	go func() { ended <- f.Serve(l) }()
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		if err := f.Shutdown(ctx); err != nil {
-			t.Errorf("Shutdown: %v", err)
-		}
-		if err := <-ended; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
-	})
-}
-
-// pipes is a net.Listener whose connections are net.Pipes, for use in a synctest bubble.
-type pipes struct {
-	queue chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-// servePipes has f answer on pipes until the test ends, with at most so many connections.
-func (f *fixture) servePipes(t testing.TB, most int) *pipes {
-	p := &pipes{queue: make(chan net.Conn), done: make(chan struct{})}
-	f.bound(most)
-	f.serveOn(t, &Listener{each: []net.Listener{p}})
-	return p
-}
-
-// bound sets the number of connections, before Serve.
-func (f *fixture) bound(most int) {
-	f.Server.conns = newConns(most)
-	f.http.ConnState = f.Server.conns.changed
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.queue:
-		return c, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	p.once.Do(func() { close(p.done) })
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4000} }
-
-// dial connects once the server accepts, and returns when the connection is let in or waits for room.
-func (p *pipes) dial(t testing.TB) *client {
-	t.Helper()
-	here, there := net.Pipe()
-	select {
-	case p.queue <- there:
-	case <-p.done:
-		t.Fatal("the server accepts no more connections")
-	}
-	synctest.Wait()
-	return newClient(t, here)
-}
-
-// client is one connection to the server under test.
-type client struct {
-	net.Conn
-	t testing.TB
-	r *bufio.Reader
-}
-
-func newClient(t testing.TB, conn net.Conn) *client {
-	t.Cleanup(func() { conn.Close() })
-	return &client{conn, t, bufio.NewReader(conn)}
-}
-
-func dial(t testing.TB, port int) *client {
-	t.Helper()
-	conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return newClient(t, conn)
-}
-
-// get is a request for target as it is on the wire, with more header lines if wanted.
-func get(target string, lines ...string) string {
-	return lead("GET", target, append([]string{"Host: localhost:4000"}, lines...)...)
-}
-
-func lead(method, target string, lines ...string) string {
-	return method + " " + target + " HTTP/1.1\r\n" + strings.Join(append(lines, "\r\n"), "\r\n")
-}
-
-// send writes raw bytes.
-func (c *client) send(raw string) {
-	c.t.Helper()
-	c.SetDeadline(time.Now().Add(patience))
-	if _, err := io.WriteString(c, raw); err != nil {
-		c.t.Fatalf("send %.60q: %v", raw, err)
-	}
-}
-
-// answer is an answer with its whole body.
-type answer struct {
-	status int
-	header http.Header
-	body   string
-	close  bool // the server is going to close the connection
-}
-
-// receive reads the answer to a request of method.
-func (c *client) receive(method string) (answer, error) {
-	c.SetDeadline(time.Now().Add(patience))
-	r, err := http.ReadResponse(c.r, &http.Request{Method: method})
-	if err != nil {
-		return answer{}, err
-	}
-	defer r.Body.Close()
-	body, err := io.ReadAll(r.Body)
-	return answer{r.StatusCode, r.Header, string(body), r.Close}, err
-}
-
-// want reads the answer to a GET and compares it; an empty body is not compared.
-func (c *client) want(status int, body string) answer {
-	c.t.Helper()
-	a, err := c.receive("GET")
-	if err != nil || a.status != status || body != "" && a.body != body {
-		c.t.Fatalf("answer = %d %q, %v, want %d %q", a.status, a.body, err, status, body)
-	}
-	return a
-}
-
-// wantClosed holds the server to having closed the connection.
-func (c *client) wantClosed() {
-	c.t.Helper()
-	c.SetDeadline(time.Now().Add(patience))
-	b, err := c.r.ReadByte()
-	if err == nil || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT) || isTimeout(err) {
-		c.t.Fatalf("read %q, %v, want a closed connection", b, err)
-	}
-}
-
-func isTimeout(err error) bool {
-	var n net.Error
-	return errors.As(err, &n) && n.Timeout()
-}
-
-// lines gives the header of a raw answer, sorted, without the date.
-func lines(raw string) []string {
-	head, _, _ := strings.Cut(raw, "\r\n\r\n")
-	all := strings.Split(head, "\r\n")
-	all = slices.DeleteFunc(all, func(s string) bool { return strings.HasPrefix(s, "Date: ") })
-	slices.Sort(all)
-	return all
-}
-
-// exchange sends raw on a connection of its own and gives all that comes back.
-func exchange(t testing.TB, port int, raw string) string {
-	t.Helper()
-	c := dial(t, port)
-	c.send(raw)
-	b, err := io.ReadAll(c.r)
-	if err != nil {
-		t.Fatalf("answer to %.60q: %v", raw, err)
-	}
-	return string(b)
-}
-
 // TestWire holds the bytes that programs in any language see.
 func TestWire(t *testing.T) {
-	f := newFixture(map[string]reply{"a": {body: `{"k":1}`}}, setup{})
-	port := f.serve(t)
-	const last = "Connection: close"
-
-	raw := exchange(t, port, get("/secrets?name=a", last))
-	tag := f.ask("GET", "/secrets?name=a").Header().Get("ETag")
-	want := []string{
-		"Age: 0", "Cache-Control: no-store", "Cache-Status: cache-extension; fwd=uri-miss; stored", "Connection: close", "Content-Length: 7",
-		"Content-Type: application/json", "Etag: " + tag, "HTTP/1.1 200 OK", "X-Content-Type-Options: nosniff",
-	}
-	if got := lines(raw); !slices.Equal(got, want) || !strings.HasSuffix(raw, "\r\n\r\n"+`{"k":1}`) {
-		t.Errorf("answer %q\nhas the header\n%q, want\n%q", raw, got, want)
-	}
-
-	raw = exchange(t, port, get("/secrets?name=a", "If-None-Match: "+tag, last))
-	want = []string{
-		"Age: 0", "Cache-Control: no-store", "Cache-Status: cache-extension; hit; ttl=59", "Connection: close",
-		"Etag: " + tag, "HTTP/1.1 304 Not Modified", "X-Content-Type-Options: nosniff",
-	}
-	if got := lines(raw); !slices.Equal(got, want) || !strings.HasSuffix(raw, "\r\n\r\n") {
-		t.Errorf("answer %q\nhas the header\n%q, want\n%q", raw, got, want)
-	}
-
-	raw = exchange(t, port, lead("PUT", "/secrets?name=a", "Host: localhost", last))
-	want = []string{
-		"Allow: GET, HEAD", "Cache-Control: no-store", "Connection: close", "Content-Length: 118",
-		"Content-Type: application/problem+json", "HTTP/1.1 405 Method Not Allowed", "X-Content-Type-Options: nosniff",
-	}
 	const problem = `{"type":"about:blank","title":"Method Not Allowed","status":405,"detail":"This is read only: use GET or HEAD.","code":"method"}`
-	want[3] = "Content-Length: " + strconv.Itoa(len(problem))
-	if got := lines(raw); !slices.Equal(got, want) || !strings.HasSuffix(raw, "\r\n\r\n"+problem) {
-		t.Errorf("answer %q\nhas the header\n%q, want\n%q", raw, got, want)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(map[string]reply{"a": {body: `{"k":1}`}}, setup{})
+		p := f.servePipes(t, 10)
+		f.ask("GET", "/secrets?name=a")
+		time.Sleep(33 * time.Second)
+		tag := f.ask("GET", "/secrets?name=a").Header().Get("ETag")
+		for _, row := range []struct {
+			name, input string
+			want        []string // lines of the header, sorted
+			body        string
+		}{
+			{"value", get("/secrets?name=a", "Connection: close"), []string{
+				"Age: 33", "Cache-Control: no-store", "Cache-Status: cache-extension; hit; ttl=27", "Connection: close", "Content-Length: 7",
+				"Content-Type: application/json", "Etag: " + tag, "HTTP/1.1 200 OK", "X-Content-Type-Options: nosniff",
+			}, `{"k":1}`},
+			{"not modified", get("/secrets?name=a", "If-None-Match: "+tag, "Connection: close"), []string{
+				"Age: 33", "Cache-Control: no-store", "Cache-Status: cache-extension; hit; ttl=27", "Connection: close",
+				"Etag: " + tag, "HTTP/1.1 304 Not Modified", "X-Content-Type-Options: nosniff",
+			}, ""},
+			{"problem", lead("PUT", "/secrets?name=a", "Host: localhost", "Connection: close"), []string{
+				"Allow: GET, HEAD", "Cache-Control: no-store", "Connection: close", "Content-Length: " + strconv.Itoa(len(problem)),
+				"Content-Type: application/problem+json", "HTTP/1.1 405 Method Not Allowed", "X-Content-Type-Options: nosniff",
+			}, problem},
+		} {
+			c := p.dial(t)
+			c.send(row.input)
+			raw, err := io.ReadAll(c.r)
+			if err != nil {
+				t.Fatalf("%s: %v", row.name, err)
+			}
+			head, body, _ := strings.Cut(string(raw), "\r\n\r\n")
+			got := slices.DeleteFunc(strings.Split(head, "\r\n"), func(line string) bool { return strings.HasPrefix(line, "Date: ") })
+			slices.Sort(got)
+			if !slices.Equal(got, row.want) || body != row.body {
+				t.Errorf("%s: the answer has the header\n%q and the body %q, want\n%q and %q", row.name, got, body, row.want, row.body)
+			}
+		}
+	})
 }
 
 func TestHEAD(t *testing.T) {
 	f := newFixture(map[string]reply{
 		"json": {body: `{"k":"v"}`}, "empty": {}, "bytes": {body: "\x00\xff", binary: true},
-		"long": {body: strings.Repeat("x", 100_000)}, "denied": {err: errors.New("x")},
+		"long": {body: strings.Repeat("x", 100_000)}, "failing": {err: errors.New("x")},
 	}, setup{})
 	c := dial(t, f.serve(t))
 	for _, target := range []string{
 		"/secrets?name=json", "/secrets?name=json&field=/k", "/secrets?name=empty", "/secrets?name=bytes", "/secrets?name=long",
-		"/secrets?name=denied", "/secrets?name=nosuch", "/secrets", "/nosuch", "/healthz", "/stats",
+		"/secrets?name=failing", "/secrets?name=nosuch", "/secrets", "/nosuch", "/healthz", "/stats",
 	} {
 		c.send(get(target))
 		if _, err := c.receive("GET"); err != nil { // fetches, so that the next two are both hits
@@ -276,10 +93,10 @@ func TestHEAD(t *testing.T) {
 			t.Errorf("HEAD %s has Content-Length %q, want %s", target, head.header.Get("Content-Length"), n)
 		}
 		for _, h := range []http.Header{head.header, got.header} {
-			h.Del("Date")
-			h.Del("Retry-After")
-			if s, ok := strings.CutPrefix(h.Get("Cache-Status"), "cache-extension; hit; ttl="); ok && s != "" {
-				h.Set("Cache-Status", "hit")
+			for _, name := range []string{"Date", "Age", "Cache-Status", "Retry-After"} { // time goes on
+				if h.Get(name) != "" {
+					h.Set(name, "some")
+				}
 			}
 		}
 		if g, w := fmt.Sprint(head.header), fmt.Sprint(got.header); g != w {
@@ -487,7 +304,7 @@ func TestGarbage(t *testing.T) {
 	} {
 		c := dial(t, port)
 		c.send(raw)
-		if a, err := c.receive("GET"); err == nil && a.status < 400 || strings.Contains(a.body, "v\n") || a.body == "v" {
+		if a, err := c.receive("GET"); err == nil && a.status < 400 {
 			t.Errorf("answer to %q = %d %q, want an error", raw, a.status, a.body)
 		}
 		good.send(get("/secrets?name=a"))
@@ -508,20 +325,5 @@ func TestPanicOverTheWire(t *testing.T) {
 		f.src.panicInFind(nil)
 		c.send(get("/secrets?name=a"))
 		c.want(200, "v")
-	}
-}
-
-// eventually waits until something is so that nobody tells of.
-func eventually(t testing.TB, what string, is func() bool) {
-	t.Helper()
-	bound := time.After(patience)
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-bound:
-			t.Fatalf("not in %v: %s", patience, what)
-		}
 	}
 }
