@@ -308,7 +308,7 @@ func TestEmptyPath(t *testing.T) {
 		tree := plain("/app/", time.Minute)
 		src := newSource(t, tree)
 		src.names["/app/x"] = alias{tree, "x"}
-		src.set("/app/", reply{body: "{}"})
+		src.set("/app/", reply{body: "{}", members: map[string]*Value{}})
 		c := New(src, defaults())
 		read(t, c, "/app/x", "missing")
 		read(t, c, "/app/", "hit {} age=0s ttl=1m0s")

@@ -97,11 +97,8 @@ func (c *Cache) land(s *slot, f *flight, v *Value, err error, drop bool) {
 	if !c.settle(s, f, v, err, drop) {
 		return
 	}
-	if f.err != nil {
-		c.counters.failed(f.err)
-		if c.opts.Report != nil {
-			c.opts.Report(s.key, f.err)
-		}
+	if f.err != nil && c.opts.Report != nil {
+		c.opts.Report(s.key, f.err)
 	}
 }
 
@@ -116,8 +113,11 @@ func (c *Cache) settle(s *slot, f *flight, v *Value, err error, drop bool) bool 
 		s.drop()
 		return true
 	}
-	s.flight = nil
-	defer close(f.done)
+	s.flight, f.err = nil, err
+	defer close(f.done) // after all is noted: a reader may ask for /stats next
+	if err != nil {
+		c.counters.failed(err)
+	}
 	switch {
 	case err == nil:
 		f.entry = &entry{value: v, fetchedAt: now.Wall}
@@ -129,12 +129,10 @@ func (c *Cache) settle(s *slot, f *flight, v *Value, err error, drop bool) bool 
 			c.items.Set(s.key.Name, f.entry, limit)
 		}
 	case refused(err):
-		f.err = err
 		s.stored = false
 		s.answered(err, now)
 		c.items.Delete(s.key.Name)
 	default:
-		f.err = err
 		s.failures++
 		s.failure, s.failedAt, s.holdOff = err, now.Wall, holdOff(s.failures)
 	}

@@ -67,6 +67,13 @@ func TestClockTellsBothTimesApart(t *testing.T) {
 	})
 }
 
+// In a bubble no time has a monotonic reading.
+func TestClockTellsTheWallClockAlone(t *testing.T) {
+	if got := Clock()().Wall; got != got.Round(0) {
+		t.Errorf("Clock()().Wall = %v, want no monotonic reading", got)
+	}
+}
+
 func TestAgesAreToldByTheWallClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _, clock := frozen(t, revalidate(), plain("a", time.Minute))

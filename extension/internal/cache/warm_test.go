@@ -114,6 +114,22 @@ func TestWarmNamesWhatFailed(t *testing.T) {
 	})
 }
 
+// A required path without one parameter below it is missing to prefetch; to a reader it is an empty object.
+func TestWarmMissesARequiredEmptyPath(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		required, other, full := plain("/required/", time.Minute), plain("/other/", time.Minute), plain("/full/", time.Minute)
+		required.Required, full.Required = true, true
+		src := newSource(t, required, other, full)
+		src.set("/required/", reply{body: "{}", members: map[string]*Value{}})
+		src.set("/other/", reply{body: "{}", members: map[string]*Value{}})
+		src.set("/full/", reply{body: `{"x":"1"}`, members: map[string]*Value{"x": {Body: []byte("1")}}})
+		c := New(src, defaults())
+		failures := c.Warm(bound(t, time.Second), []string{"/required/", "/other/", "/full/"})
+		wantFailures(t, failures, "/required/: missing")
+		read(t, c, "/required/", "hit {} age=0s ttl=1m0s")
+	})
+}
+
 func TestWarmSurvivesAPanicInTheSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := newSource(t, plain("a", time.Minute), plain("b", time.Minute))
@@ -140,13 +156,13 @@ func TestWarmOutOfTimeLeavesTheRestToReaders(t *testing.T) {
 		opts := defaults()
 		opts.Report = told.add
 		c := New(src, opts)
-		took(t, time.Second, func() {
-			wantFailures(t, c.Warm(bound(t, time.Second), []string{"slow", "quick"}), "slow: timeout")
+		took(t, 500*time.Millisecond, func() {
+			wantFailures(t, c.Warm(bound(t, 500*time.Millisecond), []string{"slow", "quick"}), "slow: timeout")
 		})
 		synctest.Wait()
 		src.set("slow", reply{body: "v1"})
 		refresh(t, c, "slow", "requested v1 age=0s ttl=1m0s") // nor does the floor count it
-		read(t, c, "quick", "hit v1 age=1s ttl=59s")
+		read(t, c, "quick", "hit v1 age=500ms ttl=59.5s")
 		told.want(t)
 	})
 }
