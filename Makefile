@@ -1,0 +1,63 @@
+# Builds, tests and demonstrates cache-extension; `make help` lists the targets.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+# Start-up time is paid by every function that uses the layer: no cgo, no symbols, no HTTP/2.
+go-flags := -trimpath -tags nethttpomithttp2
+go-build := CGO_ENABLED=0 go build $(go-flags) -ldflags "-s -w"
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build
+build: ## build bin/cache-extension for this machine
+	$(go-build) -o bin/cache-extension ./extension
+
+.PHONY: demo
+demo: ## see it work: no AWS account, no Docker, no root
+	@test -d .tools || echo "The first time takes a minute: it installs what it needs into .tools."
+	@# With the flags of the build, what is compiled for the one serves the other.
+	@CGO_ENABLED=0 go run $(go-flags) ./e2e/demo
+
+# The race detector needs cgo, which Go switches off where it finds no C compiler.
+race = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+
+.PHONY: test
+test: ## run every check and test, those on real parts too
+	@go run ./e2e/tools >/dev/null || echo "parts are missing, see above: the tests that need them say so"
+	@unformatted=$$(gofmt -l *.go extension e2e) && test -z "$$unformatted" || { echo "run gofmt -w on: $$unformatted"; exit 1; }
+	go vet ./...
+	@dir=$$(go run ./e2e/tools staticcheck) && set -x && "$$dir/staticcheck" ./...
+	@test -n "$(race)" || { echo "no C compiler: the tests run without -race"; test "$$CI" != true; }
+	@# Uncached: the end-to-end tests depend on files that go test does not see them use.
+	go test $(race) -count=1 ./...
+	@if command -v node >/dev/null; then set -x; cd example-function && node --test; \
+	else echo "node is not installed: the tests of example-function are skipped"; test "$$CI" != true; fi
+
+.PHONY: fuzz
+fuzz: ## fuzz every target for FUZZTIME, 30s unless told
+	@for package in $$(go list ./extension/...); do \
+		for target in $$(go test -list '^Fuzz' "$$package" | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime "$${FUZZTIME:-30s}" "$$package" || exit 1; \
+		done; \
+	done
+
+.PHONY: clean
+clean: ## remove everything that was built or installed here
+	rm -rf bin .tools .aws-sam SAM/.aws-sam
+
+# What follows is called by `sam build` for the resources of SAM/template.yaml of these names, with ARTIFACTS_DIR set.
+
+.PHONY: build-CacheExtensionLayerX86 build-CacheExtensionLayerArm
+build-CacheExtensionLayerX86: GOARCH := amd64
+build-CacheExtensionLayerArm: GOARCH := arm64
+build-CacheExtensionLayerX86 build-CacheExtensionLayerArm:
+	GOOS=linux GOARCH=$(GOARCH) $(go-build) -o "$(ARTIFACTS_DIR)/extensions/cache-extension" ./extension
+	chmod 755 "$(ARTIFACTS_DIR)/extensions/cache-extension"
+
+.PHONY: build-ExampleFunction
+build-ExampleFunction:
+	install -m 644 example-function/index.js example-function/package.json config.yaml "$(ARTIFACTS_DIR)"
