@@ -45,6 +45,10 @@ fuzz: ## fuzz every target for FUZZTIME, 30s unless told
 		done; \
 	done
 
+.PHONY: soak
+soak: ## read, rotate, fail and freeze for SOAK_DURATION, 3m unless told
+	@go run ./e2e/soak
+
 .PHONY: clean
 clean: ## remove everything that was built or installed here
 	rm -rf bin .tools .aws-sam SAM/.aws-sam
