@@ -45,7 +45,7 @@ func (p *parameter) group() string { return "" }
 func NewParameters(cfg *config.Config, clients *Clients) *Parameters {
 	entries := make([]entry[*parameter], 0, len(cfg.Parameters))
 	for _, c := range cfg.Parameters {
-		p := &parameter{in: c.Region, id: c.ID, selector: c.Selector, path: c.Path, label: c.Label}
+		p := &parameter{in: c.Region, id: c.ID, selector: c.Selector, path: askedPath(c.Path), label: c.Label}
 		timeout := cfg.Timeout
 		if p.path != "" {
 			timeout *= pagesOfTime
@@ -60,6 +60,15 @@ func NewParameters(cfg *config.Config, clients *Clients) *Parameters {
 	}
 	s.batches = batches[*parameter]{size: maxNames, single: s.getParameter, many: s.getParameters}
 	return s
+}
+
+// askedPath is how AWS is asked for a path: IAM takes it for a part of the resource's name to the letter, and policies are
+// written without the slash at the end.
+func askedPath(path string) string {
+	if path == "/" {
+		return path
+	}
+	return strings.TrimSuffix(path, "/")
 }
 
 // Fetch implements cache.Source.

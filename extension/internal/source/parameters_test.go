@@ -220,6 +220,12 @@ func TestPath(t *testing.T) {
 		equal(t, "member 07", string(all.Members["07"].Body), "newer")
 		// Three pages each of /app/ and of /app with a label, of which two are empty.
 		wantCalls(t, fake, map[string]int{"GetParametersByPath": 7, "GetParameter": 1})
+		for _, c := range fake.Calls() {
+			// IAM compares the path to the letter, and policies are written without a slash at the end.
+			if strings.HasSuffix(c.Names[0], "/") {
+				t.Errorf("%s asked for %q, want no slash at the end", c.Op, c.Names[0])
+			}
+		}
 	})
 }
 

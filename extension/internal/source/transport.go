@@ -70,11 +70,16 @@ func newHTTPClient(t http.RoundTripper) *http.Client {
 	}
 }
 
-// complete is an HTTP client that takes an answer without a body for one that broke off. The SDK takes it for {}, by which
+// complete is an HTTP client that sees an exchange through to its end, and takes an answer without a body for one that broke off. The SDK takes it for {}, by which
 // DynamoDB says that there is no such item.
 type complete struct{ aws.HTTPClient }
 
 func (c complete) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		// The SDK closes the body as soon as it has the answer's header. Its WriteTo then returns io.EOF, which net/http, if it
+		// still probes the body for its end, takes for a broken request: it would hang up before the answer's body has come.
+		r.Body = struct{ io.ReadCloser }{r.Body}
+	}
 	resp, err := c.HTTPClient.Do(r)
 	if err == nil && resp.StatusCode/100 == 2 {
 		resp.Body = &nonEmpty{ReadCloser: resp.Body}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"cache-extension/extension/internal/cache"
 	"cache-extension/extension/internal/config"
 )
 
@@ -57,6 +58,31 @@ func TestThaw(t *testing.T) {
 	get()
 	if got := connections.Load(); got != 2 {
 		t.Errorf("%d connections after a thaw, want a second one", got)
+	}
+}
+
+// TestBodyThatComesAfterItsHeader is read to its end, though the SDK closes the request's body at the header.
+func TestBodyThatComesAfterItsHeader(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.(http.Flusher).Flush()
+		time.Sleep(100 * time.Microsecond) // a packet of its own: what is late here is the server, not the test
+		io.WriteString(w, `{"SecretString":"v"}`)
+	}))
+	defer server.Close()
+	cfg := &config.Config{Timeout: time.Minute, AWS: config.AWS{
+		AccessKeyID: "a", SecretAccessKey: "b", MaxAttempts: 1, EndpointSecretsManager: server.URL,
+	}, Secrets: []config.Secret{{Entry: config.Entry{Name: "s", Region: "eu-west-1"}, ID: "s"}}}
+	clients, err := NewClients(cfg, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := NewSecrets(cfg, clients)
+	for i := range 500 {
+		secrets.Fetch(t.Context(), []string{"s"}, func(_ string, v *cache.Value, err error) {
+			if err != nil || string(v.Body) != "v" {
+				t.Fatalf("call %d: %v", i, err)
+			}
+		})
 	}
 }
 
