@@ -120,7 +120,7 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) *problem {
 	if p := s.guard(r); p != nil {
 		return p
 	}
-	switch path := r.URL.Path; path {
+	switch path := r.URL.EscapedPath(); path {
 	case "/healthz":
 		w.Header()["Content-Type"] = s.fixed.text
 		w.Write([]byte("ok"))
