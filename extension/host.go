@@ -34,7 +34,7 @@ func (p program) serve(ctx context.Context) int {
 		report(p.stderr, err)
 		return exitFault
 	}
-	if err := s.prefetch(ctx); err != nil {
+	if err := s.prefetch(ctx); err != nil && ctx.Err() == nil {
 		s.close(shutdownTime, "required entries are not there")
 		report(p.stderr, err)
 		return exitFault
@@ -57,6 +57,9 @@ func (p program) extension(ctx context.Context) int {
 	api := lambda.New(p.env["AWS_LAMBDA_RUNTIME_API"], p.name)
 	initialization := p.env["AWS_LAMBDA_INITIALIZATION_TYPE"]
 	if err := register(ctx, api, initialization); err != nil {
+		if ctx.Err() != nil {
+			return exitOK // nothing was begun
+		}
 		report(p.stderr, errors.Join(opened, err))
 		return exitFault
 	}
@@ -148,6 +151,7 @@ func (h *host) run(ctx context.Context) int {
 			return exitOK
 		default:
 			h.log.Info("event of an unknown type", "type", string(event.Type))
+			sleep(ctx, nextPause) // whoever sends what we don't know may send it without end
 		}
 	}
 }
@@ -174,26 +178,30 @@ func (h *host) end(ctx context.Context, err error) int {
 }
 
 const (
-	nextTries = 4
-	nextPause = 100 * time.Millisecond // doubling
+	nextTries = 3                      // after the first
+	nextPause = 100 * time.Millisecond // before the first of them, doubling
 )
 
 // next waits for the next event. A dropped connection is tried again; an answer that refuses is final.
 func (h *host) next(ctx context.Context) (lambda.NextEvent, error) {
-	pause := nextPause
-	for try := 1; ; try++ {
+	for try := 0; ; try++ {
 		event, err := h.api.Next(ctx)
 		var status *lambda.StatusError
-		if err == nil || errors.As(err, &status) || try == nextTries {
+		if err == nil || errors.As(err, &status) || try == nextTries || ctx.Err() != nil {
 			return event, err
 		}
-		select {
-		case <-ctx.Done():
-			return event, ctx.Err()
-		case <-time.After(pause):
-			pause *= 2
-		}
 		h.log.Warn("event/next was dropped, trying again", "error", err)
+		sleep(ctx, nextPause<<try)
+	}
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -134,6 +134,45 @@ func TestRequiredEntryFailsInit(t *testing.T) {
 	}
 }
 
+func TestRequiredEntryIsAskedForAgain(t *testing.T) {
+	w := newWorld(t, "secrets:\n  - name: s\n    required: true\n")
+	w.aws.PutSecret("eu-west-1", "s", awstest.Secret{Text: "v"})
+	w.env["AWS_MAX_ATTEMPTS"] = "1"
+	w.aws.Fail(awstest.Match{Times: 2}, awstest.Fault{Code: "ThrottlingException"})
+	p := w.start()
+	w.lambda.WaitNext(1)
+	p.get("/secrets?name=s").want(t, "required, and throttled at first", 200, "v")
+	if got := w.aws.Count(""); got != 3 {
+		t.Errorf("%d calls, want 3: two that were throttled and one that was not", got)
+	}
+}
+
+func TestPrefetchThatRunsOutOfTimeSaysSo(t *testing.T) {
+	w := newWorld(t, "prefetch: true\nprefetch_timeout: 100ms\nparameters:\n  - names: [a, b]\n")
+	w.aws.Fail(awstest.Match{Times: 1}, awstest.Fault{Hang: true})
+	for _, name := range []string{"a", "b"} {
+		w.aws.PutParameter("eu-west-1", name, awstest.Parameter{Value: name, Type: "String"})
+	}
+	p := w.start()
+	w.lambda.WaitNext(1)
+	if line := p.stderr.wait(t, "prefetch_timeout"); !strings.Contains(line, `"entries":2`) {
+		t.Errorf("the log says %s, want 2 entries left", line)
+	}
+	p.get("/parameters?name=a").want(t, "left to its first reader", 200, "a")
+}
+
+func TestSignalDuringServesPrefetchEndsOrderly(t *testing.T) {
+	w := newWorld(t, "secrets:\n  - name: s\n    required: true\n")
+	delete(w.env, "AWS_LAMBDA_RUNTIME_API")
+	w.aws.Fail(awstest.Match{}, awstest.Fault{Hang: true})
+	p := w.start("serve", w.file)
+	await(t, "the fetch reaches AWS", func() bool { return w.aws.Count("") == 1 })
+	p.stop()
+	if code := p.wait(); code != 0 || strings.Contains(p.stderr.String(), "required") {
+		t.Errorf("exit code %d, want 0 and no word of required entries:\n%s", code, p.stderr.String())
+	}
+}
+
 func TestRequiredPathWithoutParametersFailsInit(t *testing.T) {
 	w := newWorld(t, "parameters:\n  - path: /empty/\n    required: true\n")
 	p := w.start()

@@ -59,7 +59,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	}
 	takesFile := command == "serve" || command == "check"
 	switch {
-	case takesFile && len(operands) == 1:
+	case takesFile && len(operands) == 1 && !strings.HasPrefix(operands[0], "-"):
 		p.config.Path = operands[0]
 	case len(operands) > 0:
 		return misused(stderr, "%s takes no argument %q", command, operands[len(operands)-1])

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -100,32 +101,76 @@ func (s *service) failed(kind string, k *cache.Key, err error) {
 	s.log.Warn("fetch failed", attrs...)
 }
 
+// retryPause is how long prefetch leaves AWS alone before it asks again for what is required.
+const retryPause = 250 * time.Millisecond
+
 // prefetch fetches what is required and, where the configuration asks for it, everything else, within prefetch_timeout.
-// Its error names each required entry that is not there; what else fails is left to its first reader.
+// What is required is asked for again until then, unless AWS says that it is missing or denied. The error names each
+// required entry that is not there; what else fails is left to its first reader.
 func (s *service) prefetch(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.PrefetchTimeout)
 	defer cancel()
-	err := s.warm(ctx, func(k kind) []string {
+	failed := s.warm(ctx, func(k *cache.Key) bool { return k.Required || s.cfg.Prefetch })
+	if late := count(failed, cache.ErrTimeout); ctx.Err() != nil && late > 0 {
+		s.log.Warn("prefetch_timeout came first; the rest is left to its first readers", "entries", late)
+	}
+	var required []error
+	for {
+		again := make(map[*cache.Key]bool)
+		for _, f := range failed {
+			switch {
+			case !f.Key.Required:
+			case ctx.Err() == nil && !errors.Is(f.Err, cache.ErrMissing) && !errors.Is(f.Err, cache.ErrDenied):
+				again[f.Key] = true
+			default:
+				required = append(required, fmt.Errorf("%s:%d: %s: %q is required: %w", s.cfg.File, f.Key.Line, f.kind, f.Key.Name, f.Err))
+			}
+		}
+		if len(again) == 0 {
+			return errors.Join(required...)
+		}
+		sleep(ctx, retryPause)
+		failed = s.warm(ctx, func(k *cache.Key) bool { return again[k] })
+	}
+}
+
+func count(failed []failure, class error) (n int) {
+	for _, f := range failed {
+		if errors.Is(f.Err, class) {
+			n++
+		}
+	}
+	return n
+}
+
+// refresh fetches anew what was read since it was fetched and is due.
+func (s *service) refresh(ctx context.Context) {
+	s.warmEach(ctx, func(k kind) []string { return k.cache.Due() })
+}
+
+// failure is a key that warm did not bring in.
+type failure struct {
+	kind string
+	cache.FetchFailure
+}
+
+// warm fetches the chosen keys of all kinds together, and returns those that did not land well.
+func (s *service) warm(ctx context.Context, chosen func(*cache.Key) bool) []failure {
+	return s.warmEach(ctx, func(k kind) []string {
 		var names []string
 		for _, key := range k.keys {
-			if key.Required || s.cfg.Prefetch {
+			if chosen(key) {
 				names = append(names, key.Name)
 			}
 		}
 		return names
 	})
-	return err
 }
 
-// refresh fetches anew what was read since it was fetched and is due.
-func (s *service) refresh(ctx context.Context) {
-	s.warm(ctx, func(k kind) []string { return k.cache.Due() })
-}
-
-// warm fetches the chosen names of all kinds together and returns the failures of those that are required.
-func (s *service) warm(ctx context.Context, choose func(kind) []string) error {
+// warmEach fetches the names that choose gives for each kind, together.
+func (s *service) warmEach(ctx context.Context, choose func(kind) []string) []failure {
 	ctx = source.Limited(ctx)
-	failures := make([]error, len(s.kinds))
+	failures := make([][]failure, len(s.kinds))
 	var all sync.WaitGroup
 	for i, k := range s.kinds {
 		names := choose(k)
@@ -133,17 +178,13 @@ func (s *service) warm(ctx context.Context, choose func(kind) []string) error {
 			continue
 		}
 		all.Go(func() {
-			var required []error
 			for _, f := range k.cache.Warm(ctx, names) {
-				if f.Key.Required {
-					required = append(required, fmt.Errorf("%s:%d: %s: %q is required: %w", s.cfg.File, f.Key.Line, k.name, f.Key.Name, f.Err))
-				}
+				failures[i] = append(failures[i], failure{k.name, f})
 			}
-			failures[i] = errors.Join(required...)
 		})
 	}
 	all.Wait()
-	return errors.Join(failures...)
+	return slices.Concat(failures...)
 }
 
 // thaw lets go of what did not survive a freeze.
