@@ -138,13 +138,30 @@ func (c *Cache) Get(ctx context.Context, name string, refresh bool) (Answer, err
 	return a, nil
 }
 
+// Hit answers a read of name if a fresh value is in memory. It waits for nobody and starts nothing.
+func (c *Cache) Hit(name string) (Answer, bool) {
+	key, member, ok := c.source.Find(name)
+	if !ok || member != "" {
+		return Answer{}, false
+	}
+	return c.fresh(c.slots[key])
+}
+
+// fresh is the way of a hit: the map's lock and two atomic adds.
+func (c *Cache) fresh(s *slot) (Answer, bool) {
+	if e := c.look(s); e != nil {
+		if a := s.answer(e, c.now(), Hit); a.TTL > 0 {
+			c.hit(s)
+			return a, true
+		}
+	}
+	return Answer{}, false
+}
+
 func (c *Cache) get(ctx context.Context, s *slot, refresh bool) (Answer, error) {
 	if !refresh {
-		if e := c.look(s); e != nil {
-			if a := s.answer(e, c.now(), Hit); a.TTL > 0 {
-				c.hit(s)
-				return a, nil
-			}
+		if a, ok := c.fresh(s); ok {
+			return a, nil
 		}
 	}
 	for {

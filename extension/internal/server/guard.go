@@ -35,11 +35,8 @@ func (s *Server) guard(r *http.Request) *problem {
 			return forbidden("A browser sent this for another site (Sec-Fetch-Site): only a page from here may read values.")
 		}
 	}
-	if s.opts.Token != "" && r.URL.Path != "/healthz" {
-		got := sha256.Sum256([]byte(r.Header.Get(tokenHeader)))
-		if subtle.ConstantTimeCompare(got[:], s.token[:]) != 1 {
-			return forbidden("server.token is on: send the value of AWS_SESSION_TOKEN (else of AWS_CONTAINER_AUTHORIZATION_TOKEN) in the header %s.", tokenHeader)
-		}
+	if r.URL.Path != "/healthz" && !s.knows(r.Header.Get(tokenHeader)) {
+		return forbidden("server.token is on: send the value of AWS_SESSION_TOKEN (else of AWS_CONTAINER_AUTHORIZATION_TOKEN) in the header %s.", tokenHeader)
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return methodNotAllowed()
@@ -47,9 +44,21 @@ func (s *Server) guard(r *http.Request) *problem {
 	return nil
 }
 
+// knows says whether token is the one to ask for, or none is asked for. It takes the same time whatever is wrong with it.
+func (s *Server) knows(token string) bool {
+	if s.opts.Token == "" {
+		return true
+	}
+	got := sha256.Sum256([]byte(token))
+	return subtle.ConstantTimeCompare(got[:], s.token[:]) == 1
+}
+
 // loopback says whether a Host header names this machine itself: no DNS can point these names elsewhere.
 func loopback(host string) bool {
-	if h, _, err := net.SplitHostPort(host); err == nil {
+	if h, port, err := net.SplitHostPort(host); err == nil {
+		if strings.Trim(port, "0123456789") != "" {
+			return false
+		}
 		host = h
 	} else {
 		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")

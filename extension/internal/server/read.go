@@ -72,7 +72,7 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, kind string, c *ca
 	if err != nil {
 		return s.problemOf(err, kind, q.name)
 	}
-	sent := a.Value.Memo(func(v *cache.Value) any { return s.represent(v.Body, v.Binary) }).(*representation)
+	sent := s.representation(a.Value)
 	if q.field != "" {
 		body, ok := pick(a.Value, q.field)
 		if !ok {
@@ -83,7 +83,7 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, kind string, c *ca
 	h := w.Header()
 	h["Etag"] = sent.etag
 	h["Age"] = []string{strconv.FormatInt(int64(a.Age/time.Second), 10)}
-	h["Cache-Status"] = []string{cacheStatus(a)}
+	h["Cache-Status"] = []string{string(appendCacheStatus(nil, a))}
 	if match := r.Header["If-None-Match"]; match != nil && matches(match, sent.etag[0]) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
@@ -98,6 +98,12 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, kind string, c *ca
 type representation struct {
 	body                      []byte
 	contentType, etag, length []string
+	head                      string // the same headers as they are sent, from after Cache-Status to before the value of Date
+}
+
+// representation returns what is sent for v, made at the first read of it.
+func (s *Server) representation(v *cache.Value) *representation {
+	return v.Memo(func(v *cache.Value) any { return s.represent(v.Body, v.Binary) }).(*representation)
 }
 
 func (s *Server) represent(body []byte, binary bool) *representation {
@@ -116,6 +122,8 @@ func (s *Server) represent(body []byte, binary bool) *representation {
 	case isContainer(body):
 		r.contentType = s.fixed.json
 	}
+	r.head = "\r\nContent-Length: " + r.length[0] + "\r\nContent-Type: " + r.contentType[0] + "\r\nEtag: " + r.etag[0] +
+		"\r\nX-Content-Type-Options: nosniff\r\nDate: "
 	return r
 }
 
@@ -157,9 +165,8 @@ func matches(fields []string, tag string) bool {
 	return false
 }
 
-// cacheStatus is the member of Cache-Status (RFC 9211) for an answer. It never names a resource.
-func cacheStatus(a cache.Answer) string {
-	b := make([]byte, 0, 80)
+// appendCacheStatus appends the member of Cache-Status (RFC 9211) for an answer. It never names a resource.
+func appendCacheStatus(b []byte, a cache.Answer) []byte {
 	b = append(b, "cache-extension; "...)
 	stored, detail := false, ""
 	switch a.How {
@@ -188,14 +195,14 @@ func cacheStatus(a cache.Answer) string {
 		if a.Collapsed {
 			b = append(b, "; collapsed"...)
 		}
-		return string(b)
+		return b
 	}
 	b = append(b, "; ttl="...)
 	b = strconv.AppendInt(b, seconds(a.TTL), 10)
 	if detail != "" {
 		b = append(append(b, "; detail="...), detail...)
 	}
-	return string(b)
+	return b
 }
 
 // seconds rounds down, so that what has expired is below zero.

@@ -206,7 +206,7 @@ func TestCacheStatus(t *testing.T) {
 		{"refresh failed, expired", cache.Answer{How: cache.RefreshFailedExpired, TTL: -2500 * time.Millisecond}, "cache-extension; fwd=request; ttl=-3; detail=stale-if-error"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			if got := cacheStatus(row.input); got != row.want {
+			if got := string(appendCacheStatus(nil, row.input)); got != row.want {
 				t.Errorf("cacheStatus(%+v) = %q, want %q", row.input, got, row.want)
 			}
 		})

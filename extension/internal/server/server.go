@@ -30,6 +30,7 @@ type Server struct {
 	tagKey [32]byte          // of this process alone, so that a logged ETag gives nothing away
 	conns  *conns
 	http   http.Server
+	slow   bool // leave all requests to net/http; for tests, which compare
 	fixed  fixed
 }
 
@@ -78,7 +79,7 @@ func New(opts Options) *Server {
 func (s *Server) Serve(l *Listener) error {
 	ended := make(chan error, len(l.each))
 	for _, one := range l.each {
-		go func() { ended <- s.http.Serve(s.conns.limit(one)) }()
+		go func() { ended <- s.http.Serve(s.limit(one)) }()
 	}
 	for range l.each {
 		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
