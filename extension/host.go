@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"strings"
 	"time"
 
@@ -56,6 +57,10 @@ func (p program) extension(ctx context.Context) int {
 	s, opened := open(p.config)
 	api := lambda.New(p.env["AWS_LAMBDA_RUNTIME_API"], p.name)
 	initialization := p.env["AWS_LAMBDA_INITIALIZATION_TYPE"]
+	if initialization != managedInstances {
+		// The function is the only client and mostly waits for us: a second processor costs more in waking it than it does.
+		runtime.GOMAXPROCS(1)
+	}
 	if err := register(ctx, api, initialization); err != nil {
 		if ctx.Err() != nil {
 			return exitOK // nothing was begun
@@ -80,10 +85,13 @@ func (p program) extension(ctx context.Context) int {
 	return h.run(ctx)
 }
 
+// managedInstances is the initialization type of environments that many invocations share at a time.
+const managedInstances = "lambda-managed-instances"
+
 // register asks for the events that there are. On Managed Instances, where many invocations share an environment that is
 // never frozen, an extension that asks for INVOKE is refused.
 func register(ctx context.Context, api *lambda.Client, initialization string) error {
-	if initialization != "lambda-managed-instances" {
+	if initialization != managedInstances {
 		_, err := api.Register(ctx, lambda.Invoke, lambda.Shutdown)
 		var status *lambda.StatusError
 		if !errors.As(err, &status) || status.Type != lambda.InvalidEventType {
