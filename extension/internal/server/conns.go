@@ -113,15 +113,15 @@ func (c *conns) makeRoom() bool {
 	return false
 }
 
-// close lets nobody in any more and nobody wait, and closes what is idle: net/http takes a connection that it has seen no
-// request of for a busy one.
+// close lets nobody in any more and nobody wait, and closes what is idle or unused: net/http takes a connection that it has
+// seen no request of for a busy one, and a client that opened one ahead would use up all the time there is to shut down.
 func (c *conns) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
 	c.room.Broadcast()
 	for n := range c.open {
-		if n.doing.CompareAndSwap(idle, gone) {
+		if n.doing.CompareAndSwap(idle, gone) || n.doing.CompareAndSwap(unused, gone) {
 			n.Close()
 		}
 	}

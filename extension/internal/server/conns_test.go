@@ -195,6 +195,20 @@ func TestNewcomersOfBothAddresses(t *testing.T) {
 	})
 }
 
+// TestShutdownWaitsForNobodySilent: connections without a request under way are closed at once, used or not.
+func TestShutdownWaitsForNobodySilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(map[string]reply{"a": {body: "v"}}, setup{})
+		p := f.servePipes(t, 3)
+		p.dial(t)
+		p.dial(t).read("a", "v")
+		began := time.Now()
+		if err := f.Shutdown(t.Context()); err != nil || time.Since(began) > time.Second {
+			t.Errorf("Shutdown = %v after %v, want nil at once", err, time.Since(began))
+		}
+	})
+}
+
 // TestShutdownReleasesNewcomer: it is turned away, and what is under way is finished all the same.
 func TestShutdownReleasesNewcomer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
