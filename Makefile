@@ -49,6 +49,10 @@ fuzz: ## fuzz every target for FUZZTIME, 30s unless told
 soak: ## read, rotate, fail and freeze for SOAK_DURATION, 3m unless told
 	@go run ./e2e/soak
 
+.PHONY: bench
+bench: ## measure beside floors; ARGS="-rows start -against main~1" chooses
+	go run ./e2e/bench $(ARGS)
+
 .PHONY: clean
 clean: ## remove everything that was built or installed here
 	rm -rf bin .tools .aws-sam SAM/.aws-sam
