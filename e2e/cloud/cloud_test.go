@@ -1,12 +1,19 @@
 package cloud
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestProxyCountsAndDrops(t *testing.T) {
@@ -37,6 +44,117 @@ func TestProxyCountsAndDrops(t *testing.T) {
 	}
 	if got := proxy.Calls(); len(got) != 0 {
 		t.Errorf("calls since: got %v, want none", got)
+	}
+}
+
+func TestProxyFaults(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	proxy, err := StartProxy(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer proxy.Close()
+	client := NewClient(proxy.URL)
+	defer client.Close()
+	for _, tt := range []struct {
+		name       string
+		fault      Fault
+		operations []string
+		want       string // in the error of GetParameter; empty means an answer
+	}{
+		{"throttled", Throttle, nil, `400 Bad Request: {"__type":"ThrottlingException"`},
+		{"failing", Fail, nil, `500 Internal Server Error: {"__type":"InternalServerError"`},
+		{"dropped", Drop, nil, "EOF"},
+		{"none", None, nil, ""},
+		{"another operation", Throttle, []string{"GetItem"}, ""},
+		{"one of two operations", Fail, []string{"GetItem", "GetParameter"}, "500 Internal Server Error"},
+		{"none any more", None, nil, ""},
+	} {
+		proxy.SetFault(tt.fault, tt.operations...)
+		err := client.Call(t.Context(), "AmazonSSM.GetParameter", nil)
+		if tt.want == "" && err != nil {
+			t.Errorf("%s: got %v, want an answer", tt.name, err)
+		}
+		if tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: got %v, want %q in it", tt.name, err, tt.want)
+		}
+	}
+}
+
+func TestProxyHangsUntilTheFaultEnds(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	proxy, err := StartProxy(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer proxy.Close()
+	client := NewClient(proxy.URL)
+	defer client.Close()
+	proxy.SetFault(Hang)
+
+	// A caller that gives up ends its own call.
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := client.Call(ctx, "AmazonSSM.GetParameter", nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a hanging call: got %v, want %v", err, context.DeadlineExceeded)
+	}
+
+	ended := make(chan error)
+	go func() { ended <- client.Call(t.Context(), "AmazonSSM.GetParameters", nil) }()
+	for proxy.Calls()["GetParameters"] == 0 {
+		runtime.Gosched()
+	}
+	proxy.SetFault(None)
+	if err := <-ended; err == nil {
+		t.Error("a call that hung: got an answer, want its connection dropped")
+	}
+	if err := client.Call(t.Context(), "AmazonSSM.GetParameter", nil); err != nil {
+		t.Errorf("a call after the fault: %v", err)
+	}
+}
+
+func TestProxyClosesIdleConnections(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	proxy, err := StartProxy(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer proxy.Close()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(proxy.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	// The answer is sent a moment before the server takes the connection for idle.
+	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan error)
+	go func() {
+		_, err := conn.Read(make([]byte, 1))
+		closed <- err
+	}()
+	for {
+		proxy.CloseIdle()
+		select {
+		case err := <-closed:
+			if !errors.Is(err, io.EOF) {
+				t.Errorf("read on an idle connection: got %v, want %v", err, io.EOF)
+			}
+			return
+		case <-time.After(time.Millisecond):
+		}
 	}
 }
 

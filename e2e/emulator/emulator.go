@@ -25,6 +25,7 @@ import (
 const Extension = "http://localhost:4000"
 
 const (
+	extension    = "/opt/extensions/cache-extension"
 	runtimeAPI   = "127.0.0.1:9001"
 	invocations  = "127.0.0.1:8080"
 	startTimeout = 20 * time.Second
@@ -37,11 +38,16 @@ type Function struct {
 	Code    string        // folder with index.js and config.yaml, as sam build leaves it
 	Env     []string      // its own variables
 	Timeout time.Duration // of one invocation, whole seconds; 0 means 10
+	// Concurrency is how many invocations one environment takes at a time: any but 0 is Lambda Managed Instances, for
+	// which the emulator needs root, and not only in a sandbox.
+	Concurrency int
 }
 
-// Emulator is a running emulator. Its methods must not be called concurrently, but for Log.
+// Emulator is a running emulator. Its methods must not be called concurrently, but for Log and, where the function has a
+// Concurrency, Invoke.
 type Emulator struct {
 	cmd  *exec.Cmd
+	node string // the program that runs the function
 	log  *output.Log
 	done chan struct{} // closed when the emulator has ended
 	err  error         // what it ended with, to be read after done
@@ -54,19 +60,19 @@ func Start(ctx context.Context, dir, bootstrap string, f Function) (*Emulator, e
 		return nil, fmt.Errorf("deploy: %w", err)
 	}
 	// What is found as node may be a version manager's script, which needs more than the function's environment.
-	node, err := exec.CommandContext(ctx, "node", "--print", "process.execPath").Output()
+	path, err := exec.CommandContext(ctx, "node", "--print", "process.execPath").Output()
 	if err != nil {
 		return nil, fmt.Errorf("node: %w", err)
 	}
-	runtime := "/var/runtime/bootstrap"
-	script := fmt.Sprintf("#!/bin/sh\nexec '%s' '%s'\n", strings.TrimSpace(string(node)), bootstrap)
-	if err := errors.Join(os.MkdirAll(filepath.Dir(runtime), 0o755), os.WriteFile(runtime, []byte(script), 0o755)); err != nil {
-		return nil, err
+	node := strings.TrimSpace(string(path))
+	const runtime = "/var/runtime/bootstrap"
+	if err := install(runtime, node, bootstrap); err != nil {
+		return nil, fmt.Errorf("install the runtime: %w", err)
 	}
 	if f.Timeout == 0 {
 		f.Timeout = 10 * time.Second
 	}
-	e := &Emulator{log: &output.Log{}, done: make(chan struct{})}
+	e := &Emulator{node: node, log: &output.Log{}, done: make(chan struct{})}
 	e.cmd = exec.CommandContext(ctx, filepath.Join(dir, "aws-lambda-rie"),
 		"--runtime-api-address", runtimeAPI, "--runtime-interface-emulator-address", invocations, runtime)
 	e.cmd.Dir = "/var/task"
@@ -76,6 +82,9 @@ func Start(ctx context.Context, dir, bootstrap string, f Function) (*Emulator, e
 		"AWS_LAMBDA_FUNCTION_NAME=ExtensionsCache-SampleFunction", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=128", "AWS_LAMBDA_INITIALIZATION_TYPE=on-demand",
 		"AWS_LAMBDA_FUNCTION_TIMEOUT=" + strconv.Itoa(int(f.Timeout/time.Second)),
 	}, f.Env...)
+	if f.Concurrency > 0 {
+		e.cmd.Env = append(e.cmd.Env, "AWS_LAMBDA_MAX_CONCURRENCY="+strconv.Itoa(f.Concurrency))
+	}
 	e.cmd.Stdout, e.cmd.Stderr = e.log, e.log
 	e.cmd.WaitDelay = time.Second
 	if err := e.cmd.Start(); err != nil {
@@ -144,6 +153,21 @@ func (e *Emulator) listening(ctx context.Context) error {
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
+}
+
+// install makes file a program that runs a copy of bootstrap by node. It is a copy because the function may be run as a user
+// who cannot read the checkout.
+func install(file, node, bootstrap string) error {
+	code, err := os.ReadFile(bootstrap)
+	if err != nil {
+		return err
+	}
+	script := fmt.Sprintf("#!/bin/sh\nexec '%s' '%s.mjs'\n", node, file)
+	return errors.Join(
+		os.MkdirAll(filepath.Dir(file), 0o755),
+		os.WriteFile(file+".mjs", code, 0o644),
+		os.WriteFile(file, []byte(script), 0o755),
+	)
 }
 
 // replace makes dir a copy of from.
