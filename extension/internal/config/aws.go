@@ -1,8 +1,10 @@
 package config
 
 import (
+	"crypto/x509"
 	"net/netip"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 )
@@ -19,9 +21,28 @@ func (p *parser) aws() {
 	setting(p, "AWS_USE_FIPS_ENDPOINT", parseBool, &a.FIPS)
 	setting(p, "AWS_USE_DUALSTACK_ENDPOINT", parseBool, &a.DualStack)
 	setting(p, "AWS_MAX_ATTEMPTS", parseCount, &a.MaxAttempts)
-	a.CABundle = p.env["AWS_CA_BUNDLE"]
+	p.authorities()
 	p.credentials()
 	p.endpoints()
+}
+
+// authorities reads the certificates to trust instead of the system's. What else is in the file is passed over: bundles
+// hold remarks and, now and then, a certificate of a kind that Go does not read.
+func (p *parser) authorities() {
+	a := &p.cfg.AWS
+	const envBundle = "AWS_CA_BUNDLE"
+	if a.CABundle = p.env[envBundle]; a.CABundle == "" {
+		return
+	}
+	bundle, err := os.ReadFile(a.CABundle)
+	if err != nil {
+		p.envFault("%s: %s cannot be read: %v", envBundle, a.CABundle, plain(err))
+		return
+	}
+	a.RootCAs = x509.NewCertPool()
+	if !a.RootCAs.AppendCertsFromPEM(bundle) {
+		p.envFault("%s: %s holds no certificate in PEM form", envBundle, a.CABundle)
+	}
 }
 
 // credentials reads the keys and where else credentials come from. Values appear in no message.

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"crypto/x509"
 	"log/slog"
 	"time"
 )
@@ -101,6 +102,7 @@ type AWS struct {
 	EndpointSSM, EndpointSecretsManager, EndpointDynamoDB string
 
 	FIPS, DualStack bool
-	MaxAttempts     int    // requests per fetch, at least 1; 3 by default
-	CABundle        string // path of a PEM file that replaces the system's roots
+	MaxAttempts     int            // requests per fetch, at least 1; 3 by default
+	CABundle        string         // path of the PEM file that RootCAs was read from; empty when there is none
+	RootCAs         *x509.CertPool // authorities to trust instead of the system's; nil for the system's
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"regexp"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
@@ -116,8 +117,8 @@ func values(n *yaml.Node, known map[*yaml.Node]int) (count int, cycle *yaml.Node
 // yamlError takes the parser's messages apart: an optional line and the text.
 var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
-// flowVariable finds an unquoted variable after a bracket or brace, where its own brace begins a mapping.
-var flowVariable = regexp.MustCompile(`(?:^|[^$])[[{].*[^"']\$\{`)
+// unquotedVariable finds a line with a variable outside of quotes. Between brackets or braces, its own brace begins a mapping.
+var unquotedVariable = regexp.MustCompile(`^(?:[^"']|"(?:[^"\\]|\\.)*"|'[^']*')*\$\{`)
 
 // syntaxFault restates what the YAML parser says about data.
 func (p *parser) syntaxFault(data []byte, err error) Fault {
@@ -136,7 +137,7 @@ func (p *parser) syntaxFault(data []byte, err error) Fault {
 	switch {
 	case bytes.ContainsRune(indent, '\t'):
 		f.Text += " (indent with spaces, not tabs)"
-	case flowVariable.Match(line):
+	case strings.Contains(f.Text, "expected ','") && unquotedVariable.Match(line):
 		f.Text += " (between brackets or braces, ${NAME} has to be quoted)"
 	}
 	return f

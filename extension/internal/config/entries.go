@@ -61,21 +61,39 @@ func (p *parser) region(m mapping, n *yaml.Node, own, fromARN string) string {
 	return p.cfg.AWS.Region
 }
 
-// claim notes that what stands at n is served under name. Two resources under one name would be answered wrongly half
-// of the time.
-func (p *parser) claim(served map[string]int, name string, n *yaml.Node, where string) {
-	if line, taken := served[name]; taken {
-		p.fault(n, where, "served under the same name as line %d (give one of them another name by as)", line)
+// claim notes that n, which m holds, is served as name. Two resources under one name would be answered wrongly half of
+// the time.
+func (p *parser) claim(served map[string]named, m mapping, n named, name string) {
+	first, taken := served[name]
+	if !taken {
+		served[name] = n
 		return
 	}
-	served[name] = n.Line
+	written := n.written
+	if as := m.values["as"]; as != nil {
+		written = target(as).Value
+	}
+	line, cure := first.entry.Line, "give one of them another name by as"
+	if first.list != nil && n.list != nil {
+		cure = "leave one of them out, or make an entry of it and give that another name by as"
+	}
+	switch {
+	case n.list != nil && n.list == first.list:
+		p.fault(n.entry, m.where, "%s repeats a name of this list, at line %d (leave one of them out)", quote(written), line)
+	case n.entry.Line == line:
+		p.fault(n.entry, m.where, "%s is served under the same name as another on this line (%s)", quote(written), cure)
+	default:
+		p.fault(n.entry, m.where, "served under the same name as line %d (%s)", line, cure)
+	}
 }
 
 // named is one name of an entry.
 type named struct {
-	text  string
-	value *yaml.Node // the name as it stands in the file
-	entry *yaml.Node // what messages call the entry: the mapping, or the name where it is one of a list
+	text    string
+	written string     // the name in the file's words, which messages may repeat
+	value   *yaml.Node // where it stands
+	entry   *yaml.Node // what messages call the entry: the mapping, or the name where it is one of a list
+	list    *yaml.Node // the mapping whose list has more names than this one; nil for the only name of an entry
 }
 
 // names returns the names of an entry that gives exactly one of the keys, of which "names" holds a list. It returns
@@ -101,6 +119,7 @@ func (p *parser) names(m mapping, keys ...string) []named {
 		if !p.text(m, given[0], &n.text) {
 			return nil
 		}
+		n.written = target(n.value).Value
 		return []named{n}
 	}
 	texts, nodes := p.texts(m, "names")
@@ -110,7 +129,10 @@ func (p *parser) names(m mapping, keys ...string) []named {
 	}
 	all := make([]named, len(texts))
 	for i := range texts {
-		all[i] = named{texts[i], nodes[i], nodes[i]}
+		all[i] = named{text: texts[i], written: target(nodes[i]).Value, value: nodes[i], entry: nodes[i]}
+		if len(texts) > 1 {
+			all[i].list = m.node
+		}
 	}
 	return all
 }
@@ -127,5 +149,5 @@ func (p *parser) each(m mapping, e Entry, name named, arnRegion string) Entry {
 
 // misnamed notes what is wrong with a name.
 func (p *parser) misnamed(m mapping, name named, err error) {
-	p.fault(name.value, m.where, "%s %v", quote(target(name.value).Value), err)
+	p.fault(name.value, m.where, "%s %v", quote(name.written), err)
 }

@@ -63,17 +63,26 @@ func (p *parser) environment() {
 	p.aws()
 }
 
-// unknownVariables warns of variables that are meant for this program and not among known.
+// unknownVariables warns of variables that are meant for this program and not among known. An empty one counts as unset.
 func (p *parser) unknownVariables(known []string) {
 	var unknown []string
-	for name := range p.env {
-		if strings.HasPrefix(name, ownPrefix) && !slices.Contains(known, name) {
+	for name, text := range p.env {
+		if strings.HasPrefix(name, ownPrefix) && text != "" && !slices.Contains(known, name) {
 			unknown = append(unknown, name)
 		}
 	}
 	slices.Sort(unknown)
+	// With their prefix, any two of them would be near.
+	short := make([]string, len(known))
+	for i, name := range known {
+		short[i] = strings.TrimPrefix(name, ownPrefix)
+	}
 	for _, name := range unknown {
-		p.warnings = append(p.warnings, Fault{Text: fmt.Sprintf("%s: unknown variable%s", name, didYouMean(name, known))})
+		meant := near(strings.TrimPrefix(name, ownPrefix), short)
+		if meant != "" {
+			meant = ownPrefix + meant
+		}
+		p.warnings = append(p.warnings, Fault{Text: name + ": unknown variable" + didYouMean(meant)})
 	}
 }
 

@@ -1,6 +1,13 @@
 package config
 
 import (
+	"crypto/ed25519"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -22,7 +29,10 @@ func TestExpand(t *testing.T) {
 		{"empty default", "${NONE:-}", "", ""},
 		{"default for an empty variable", "${EMPTY:-standby}", "standby", ""},
 		{"default not needed", "${NAME:-standby}", "value", ""},
-		{"default of any text", "${NONE:-a:-${b}", "a:-${b", ""},
+		{"default of any text", "${NONE:-a:-$b{c}", "a:-$b{c", ""},
+		{"default with a variable", "${NONE:-${NAME}}", "", "${NONE:-default} has ${ in its default, which is never expanded (write the default without ${)"},
+		{"default that is not needed, with a variable", "${NAME:-a${NONE:-b}}", "", "${NAME:-default} has ${ in its default, which is never expanded (write the default without ${)"},
+		{"default with a literal", "${NONE:-$${NAME}}", "", "${NONE:-default} has ${ in its default, which is never expanded (write the default without ${)"},
 		{"unset", "${NONE}", "", "${NONE} is not set (set it, or write ${NONE:-default})"},
 		{"open", "${NAME", "", "${ has no closing } (write $${ for the characters ${ themselves)"},
 		{"digit first", "${1A}", "", `"${1A}" is neither ${NAME} nor ${NAME:-default} (write $${ for the characters ${ themselves)`},
@@ -80,8 +90,8 @@ func TestAWS(t *testing.T) {
 		},
 		{"endpoints ignored", []string{"AWS_ENDPOINT_URL=junk", "AWS_ENDPOINT_URL_SSM=http://127.0.0.1", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true"}, AWS{MaxAttempts: 3}},
 		{
-			"the rest", []string{"AWS_USE_FIPS_ENDPOINT=true", "AWS_USE_DUALSTACK_ENDPOINT=TRUE", "AWS_MAX_ATTEMPTS=1", "AWS_CA_BUNDLE=/etc/ca.pem"},
-			AWS{FIPS: true, DualStack: true, MaxAttempts: 1, CABundle: "/etc/ca.pem"},
+			"the rest", []string{"AWS_USE_FIPS_ENDPOINT=true", "AWS_USE_DUALSTACK_ENDPOINT=TRUE", "AWS_MAX_ATTEMPTS=1", "AWS_CA_BUNDLE="},
+			AWS{FIPS: true, DualStack: true, MaxAttempts: 1},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -112,6 +122,72 @@ func TestContainerURIFaults(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCABundle reads a bundle of two authorities with a remark between them, as bundles have.
+func TestCABundle(t *testing.T) {
+	var bundle []byte
+	want := x509.NewCertPool()
+	for _, name := range []string{"one", "two"} {
+		cert := authority(t, name)
+		want.AddCert(cert)
+		bundle = append(bundle, name+"\n"...)
+		bundle = append(bundle, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})...)
+	}
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, bundle, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := parse(t, "", "AWS_CA_BUNDLE="+file).AWS; got.CABundle != file || !want.Equal(got.RootCAs) {
+		t.Errorf("Parse with AWS_CA_BUNDLE=%s: %q with roots %v, want that file and %v", file, got.CABundle, got.RootCAs, want)
+	}
+}
+
+func TestCABundleFaults(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string, content []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	cut := authority(t, "cut").Raw[1:]
+	for _, tt := range []struct{ name, input, want string }{
+		{"no file", filepath.Join(dir, "none"), "cannot be read: no such file or directory"},
+		{"directory", dir, "cannot be read: is a directory"},
+		{"empty", file("empty", nil), "holds no certificate in PEM form"},
+		{"not PEM", file("text", []byte("hunter2")), "holds no certificate in PEM form"},
+		{"a key", file("key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("hunter2")})), "holds no certificate in PEM form"},
+		{"broken certificate", file("cut", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cut})), "holds no certificate in PEM form"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Parse("config.yaml", []byte("ttl: 60\n"), Options{Env: []string{"AWS_CA_BUNDLE=" + tt.input}})
+			want := "config.yaml:1: ttl: \"60\" has no unit (write a unit, such as 60s)\nAWS_CA_BUNDLE: " + tt.input + " " + tt.want
+			if err == nil || err.Error() != want {
+				t.Errorf("Parse with AWS_CA_BUNDLE=%s = %v, want %s", tt.input, err, want)
+			}
+		})
+	}
+}
+
+// authority returns the certificate of a made-up certificate authority.
+func authority(t *testing.T, name string) *x509.Certificate {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true}
+	raw, err := x509.CreateCertificate(nil, template, template, public, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
 }
 
 func TestServerToken(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 )
 
 // expand replaces each ${NAME} and ${NAME:-default} in text by the variable's value, once: what a value holds is not
-// looked at again. $${ stands for ${ itself. Errors name variables, never values.
+// looked at again, nor is a default, which may therefore not hold ${. $${ stands for ${ itself. Errors name variables, never values.
 func (env environment) expand(text string) (string, error) {
 	var b strings.Builder
 	for {
@@ -49,6 +49,9 @@ func (env environment) variable(inner string) (string, error) {
 	switch name {
 	case envSecretAccessKey, envSessionToken, envContainerToken:
 		return "", fmt.Errorf("${%s} is a credential, which has no place in a configuration", name)
+	}
+	if strings.Contains(standby, "${") {
+		return "", fmt.Errorf("${%s:-default} has ${ in its default, which is never expanded (write the default without ${)", name)
 	}
 	value, set := env[name]
 	switch {

@@ -3,6 +3,8 @@ package config
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -29,7 +31,7 @@ func (p *parser) item(m mapping) {
 			p.fault(m.values["table"], under(m.where, "table"), "%s %v", quote(target(m.values["table"]).Value), err)
 		}
 	}
-	p.key(m, &it)
+	key := p.key(m, &it)
 	e.Region = p.region(m, m.values["table"], e.Region, from.region)
 	if len(p.faults) > before {
 		return
@@ -40,7 +42,11 @@ func (p *parser) item(m mapping) {
 			e.Name += "-" + it.Sort.text()
 		}
 	}
-	p.claim(p.items, e.Name, m.node, m.where)
+	written := target(m.values["table"]).Value
+	for _, n := range key {
+		written += "-" + target(n).Value
+	}
+	p.claim(p.items, m, named{written: written, entry: m.node}, e.Name)
 	it.Entry = e
 	p.cfg.Items = append(p.cfg.Items, it)
 }
@@ -64,8 +70,8 @@ func (p *parser) fields(m mapping, it *Item) {
 	it.Fields = texts
 }
 
-// key reads the primary key in either of its two forms.
-func (p *parser) key(m mapping, it *Item) {
+// key reads the primary key in either of its two forms. It returns the values of its parts as they stand in the file.
+func (p *parser) key(m mapping, it *Item) (values []*yaml.Node) {
 	var long []string
 	for _, k := range []string{"hashkey", "hashkeytype", "hashkeyvalue", "sortkey", "sortkeytype", "sortkeyvalue"} {
 		if m.has(k) {
@@ -76,23 +82,27 @@ func (p *parser) key(m mapping, it *Item) {
 	case m.has("key") && len(long) > 0:
 		p.fault(m.values[long[0]], m.where, "%s and key exclude each other (two forms of one thing)", long[0])
 	case m.has("key"):
-		p.shortKey(m.values["key"], under(m.where, "key"), it)
+		return p.shortKey(m.values["key"], under(m.where, "key"), it)
 	case len(long) == 0:
 		p.fault(m.node, m.where, "the entry names no item (give it key, or hashkey and hashkeyvalue)")
 	default:
-		it.Hash = p.longKey(m, "hashkey")
+		it.Hash = p.longKey(m, hashPart)
+		values = append(values, m.values["hashkeyvalue"])
 		if m.has("sortkey") || m.has("sortkeytype") || m.has("sortkeyvalue") {
-			it.Sort = p.longKey(m, "sortkey")
+			it.Sort = p.longKey(m, sortPart)
+			values = append(values, m.values["sortkeyvalue"])
 		}
 		if it.Hash.Name != "" && it.Hash.Name == it.Sort.Name {
 			p.fault(m.values["sortkey"], m.where, "sortkey and hashkey name the same attribute")
 		}
 	}
+	return values
 }
 
-// longKey reads one part of the key out of three keys of the entry: prefix, prefix+"type" and prefix+"value".
-func (p *parser) longKey(m mapping, prefix string) KeyPart {
+// longKey reads one part of the key out of three keys of the entry, such as hashkey, hashkeytype and hashkeyvalue.
+func (p *parser) longKey(m mapping, role string) KeyPart {
 	k := KeyPart{Type: "S"}
+	prefix := role + "key"
 	for _, key := range []string{prefix, prefix + "value"} {
 		if !m.has(key) {
 			p.fault(m.node, m.where, "the entry has no %s", key)
@@ -114,7 +124,7 @@ func (p *parser) longKey(m mapping, prefix string) KeyPart {
 	if s.node.Tag == "!!binary" && k.Type != "B" {
 		err = errors.New("is !!binary, which only a key of type B can be")
 	} else {
-		k.Value, err = keyValue(k.Type, s.text)
+		k.Value, err = keyValue(k.Type, s.text, role)
 	}
 	if err != nil {
 		p.fault(n, where, "%s %v", quote(s.node.Value), err)
@@ -122,30 +132,32 @@ func (p *parser) longKey(m mapping, prefix string) KeyPart {
 	return k
 }
 
-// shortKey reads the key out of a mapping {attribute: value} of one or two parts, hash first.
-func (p *parser) shortKey(n *yaml.Node, where string, it *Item) {
+// shortKey is key for a mapping {attribute: value} of one or two parts, hash first.
+func (p *parser) shortKey(n *yaml.Node, where string, it *Item) (values []*yaml.Node) {
 	t := target(n)
 	if t.Kind != yaml.MappingNode || t.Tag != "!!map" {
 		p.fault(n, where, "must be a mapping such as {id: 42}, not %s", tagOrKind(t))
-		return
+		return nil
 	}
 	pairs := p.pairs(t, where)
 	if len(pairs) < 1 || len(pairs) > 2 {
 		p.fault(n, where, "%d parts (a key has one or two: hash, then sort)", len(pairs))
-		return
+		return nil
 	}
 	parts := make([]KeyPart, 2)
 	for i, kv := range pairs {
 		if kv.name == "" {
 			p.fault(kv.key, where, "an attribute without a name")
 		}
-		parts[i] = p.shortPart(kv, where)
+		parts[i] = p.shortPart(kv, where, []string{hashPart, sortPart}[i])
+		values = append(values, kv.value)
 	}
 	it.Hash, it.Sort = parts[0], parts[1]
+	return values
 }
 
 // shortPart reads one part of a key whose type follows from how the value is written.
-func (p *parser) shortPart(kv pair, where string) KeyPart {
+func (p *parser) shortPart(kv pair, where, role string) KeyPart {
 	k := KeyPart{Name: kv.name, Type: "S"}
 	where = under(where, kv.name)
 	s, ok := p.scalar(kv.value, where)
@@ -168,11 +180,13 @@ func (p *parser) shortPart(kv pair, where string) KeyPart {
 		err = errors.New("is null, not text (quote it)")
 	case tag == "!!timestamp":
 		err = errors.New("is a date, not text (quote it)")
-	case tag != "!!str" || isNumber(raw):
+	case isYesOrNo(raw):
+		err = errors.New("is a boolean to some readers of YAML and text to others (quote it)")
+	case tag != "!!str" || isNumber(raw) || sexagesimal.MatchString(raw):
 		err = errors.New("is a number in a spelling that is read in more than one way (quote it, or write plain digits)")
 	}
 	if err == nil {
-		k.Value, err = keyValue(k.Type, s.text)
+		k.Value, err = keyValue(k.Type, s.text, role)
 	}
 	if err != nil {
 		p.fault(kv.value, where, "%s %v", quote(raw), err)
@@ -180,8 +194,33 @@ func (p *parser) shortPart(kv pair, where string) KeyPart {
 	return k
 }
 
-// keyValue returns text as the value of a key of that type.
-func keyValue(typ, text string) (string, error) {
+// sexagesimal matches what YAML 1.1 takes for a number to the base of sixty, such as a time of day.
+var sexagesimal = regexp.MustCompile(`^[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$`)
+
+// isYesOrNo reports whether text is a boolean of YAML 1.1 that YAML 1.2 takes for text. The letters y and n, which are as
+// well by the book, are read as text nearly everywhere.
+func isYesOrNo(text string) bool {
+	switch strings.ToLower(text) {
+	case "yes", "no", "on", "off":
+		return true
+	}
+	return false
+}
+
+// What a part of a key is in it.
+const (
+	hashPart = "hash"
+	sortPart = "sort"
+)
+
+// DynamoDB's limits of the value of a key, in bytes.
+const (
+	maxHash = 2048
+	maxSort = 1024
+)
+
+// keyValue returns text as the value of a key of that type and role.
+func keyValue(typ, text, role string) (string, error) {
 	switch typ {
 	case "N":
 		if err := checkNumber(text); err != nil {
@@ -197,6 +236,14 @@ func keyValue(typ, text string) (string, error) {
 	}
 	if text == "" {
 		return "", errors.New("is empty, which DynamoDB allows no key to be")
+	}
+	most := maxHash
+	if role == sortPart {
+		most = maxSort
+	}
+	// A number has its own limits, in digits.
+	if typ != "N" && len(text) > most {
+		return "", fmt.Errorf("is longer than %d bytes, the most that a %s key can be", most, role)
 	}
 	return text, nil
 }

@@ -2,10 +2,12 @@ package config
 
 import "strings"
 
-// near returns the one of known that name was probably meant to be, or "" where none is close.
+// near returns the one of known that name was probably meant to be, or "" where none is close: the one with the fewest
+// slips, else one that begins like name and ends earlier or later.
 func near(name string, known []string) string {
 	// A long name is not worth the table that comparing it takes.
-	if len(name) > 40 {
+	const maxNear = 40
+	if len(name) > maxNear {
 		return ""
 	}
 	name = strings.ToLower(name)
@@ -13,6 +15,21 @@ func near(name string, known []string) string {
 	for _, k := range known {
 		if d := distance(name, strings.ToLower(k)); d <= limit {
 			best, limit = k, d-1
+		}
+	}
+	if best != "" {
+		return best
+	}
+	// Two letters begin too many words.
+	const enough = 3
+	shortest := maxNear
+	for _, k := range known {
+		short, long := name, strings.ToLower(k)
+		if len(short) > len(long) {
+			short, long = long, short
+		}
+		if rest := len(long) - len(short); len(short) >= enough && strings.HasPrefix(long, short) && rest < shortest {
+			best, shortest = k, rest
 		}
 	}
 	return best
@@ -42,10 +59,10 @@ func distance(a, b string) int {
 	return last[len(b)]
 }
 
-// didYouMean returns a hint to append to a message, or "" where no known name is near.
-func didYouMean(name string, known []string) string {
-	if k := near(name, known); k != "" {
-		return " (did you mean " + quote(k) + "?)"
+// didYouMean returns a hint to append to a message, or "" where near found nothing.
+func didYouMean(meant string) string {
+	if meant == "" {
+		return ""
 	}
-	return ""
+	return " (did you mean " + quote(meant) + "?)"
 }

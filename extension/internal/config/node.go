@@ -124,7 +124,7 @@ func (p *parser) mapping(n *yaml.Node, where string, known []string) mapping {
 	}
 	for _, kv := range p.pairs(t, where) {
 		if !slices.Contains(known, kv.name) {
-			p.fault(kv.key, where, "unknown key %s%s", quote(kv.name), didYouMean(kv.name, known))
+			p.fault(kv.key, where, "unknown key %s%s", quote(kv.name), didYouMean(near(kv.name, known)))
 			continue
 		}
 		m.values[kv.name] = kv.value

@@ -34,7 +34,7 @@ func (p *parser) parameter(m mapping) {
 			continue
 		}
 		one := p.each(m, e, name, region)
-		p.claim(p.parameters, one.Name, name.entry, m.where)
+		p.claim(p.parameters, m, name, one.Name)
 		p.cfg.Parameters = append(p.cfg.Parameters, Parameter{Entry: one, ID: id, Selector: selector + version + label})
 	}
 }
@@ -74,7 +74,7 @@ func (p *parser) path(m mapping, e Entry, name named, label string) {
 		return
 	}
 	one := p.each(m, e, name, "")
-	p.claim(p.parameters, one.Name, name.entry, m.where)
+	p.claim(p.parameters, m, name, one.Name)
 	// A name below both of two entries for one path would be answered from either.
 	t := tree{strings.TrimRight(name.text, "/"), one.Region, label, one.Line}
 	for _, other := range p.trees {

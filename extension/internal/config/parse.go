@@ -17,8 +17,8 @@ type parser struct {
 	faults   Faults
 	warnings Faults
 
-	// What entries are served under, each with the line of the first one.
-	parameters, secrets, items map[string]int
+	// What entries are served under, each with the first one.
+	parameters, secrets, items map[string]named
 	trees                      []tree
 }
 
@@ -39,13 +39,14 @@ func newParser(file string, o Options) *parser {
 			Log:             Log{Level: slog.LevelInfo},
 			AWS:             AWS{MaxAttempts: 3},
 		},
-		parameters: map[string]int{},
-		secrets:    map[string]int{},
-		items:      map[string]int{},
+		parameters: map[string]named{},
+		secrets:    map[string]named{},
+		items:      map[string]named{},
 	}
 }
 
-// Parse returns the configuration in data, the content of the file of that name, and in the environment of o.
+// Parse returns the configuration in data, the content of the file of that name, and in the environment of o,
+// with the file that AWS_CA_BUNDLE names there.
 // Its error is of type Faults and holds everything that is wrong.
 func Parse(file string, data []byte, o Options) (*Config, error) {
 	p := newParser(file, o)

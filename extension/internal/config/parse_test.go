@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/base64"
 	"errors"
 	"log/slog"
 	"reflect"
@@ -111,13 +112,17 @@ func TestKeyForms(t *testing.T) {
 		},
 		{"expansion is text", `key: {id: "${NUMBER}"}`, KeyPart{"id", "S", "42"}, KeyPart{}, "T-42"},
 		{"plain expansion is text", "key:\n      id: ${NUMBER}", KeyPart{"id", "S", "42"}, KeyPart{}, "T-42"},
-		{"words of YAML 1.1", `key: {no: yes, on: off}`, KeyPart{"no", "S", "yes"}, KeyPart{"on", "S", "off"}, "T-yes-off"},
+		{"words of YAML 1.1, quoted", `key: {no: "yes", on: 'off'}`, KeyPart{"no", "S", "yes"}, KeyPart{"on", "S", "off"}, "T-yes-off"},
+		{"words of YAML 1.1, tagged", `key: {id: !!str yes, at: !!str 12:30}`, KeyPart{"id", "S", "yes"}, KeyPart{"at", "S", "12:30"}, "T-yes-12:30"},
+		{"single letters", `key: {id: y, at: N}`, KeyPart{"id", "S", "y"}, KeyPart{"at", "S", "N"}, "T-y-N"},
+		{"no numbers to the base of sixty", `key: {id: 12:75, at: a:1}`, KeyPart{"id", "S", "12:75"}, KeyPart{"at", "S", "a:1"}, "T-12:75-a:1"},
 		{"key is not expanded", `key: {"${NUMBER}": a}`, KeyPart{"${NUMBER}", "S", "a"}, KeyPart{}, "T-a"},
 		{"block text", "key:\n      id: |-\n        042", KeyPart{"id", "S", "042"}, KeyPart{}, "T-042"},
 		{"binary in lines", "key:\n      id: !!binary |\n        3q2+\n        7w==", KeyPart{"id", "B", "\xde\xad\xbe\xef"}, KeyPart{}, "T-3q2+7w=="},
 		{"long form, type left out", `{hashkey: id, hashkeyvalue: 1e3}`, KeyPart{"id", "S", "1e3"}, KeyPart{}, "T-1e3"},
 		{"long form, literal text", `{hashkey: id, hashkeyvalue: 2024-01-01, sortkey: on, sortkeyvalue: null}`, KeyPart{"id", "S", "2024-01-01"}, KeyPart{"on", "S", "null"}, "T-2024-01-01-null"},
 		{"long form, number", `{hashkey: id, hashkeytype: N, hashkeyvalue: 1e3}`, KeyPart{"id", "N", "1e3"}, KeyPart{}, "T-1e3"},
+		{"long form, words of YAML 1.1", `{hashkey: id, hashkeyvalue: yes, sortkey: at, sortkeyvalue: 12:30:45}`, KeyPart{"id", "S", "yes"}, KeyPart{"at", "S", "12:30:45"}, "T-yes-12:30:45"},
 		{"long form, binary", `{hashkey: id, hashkeytype: B, hashkeyvalue: 3q2+7w==}`, KeyPart{"id", "B", "\xde\xad\xbe\xef"}, KeyPart{}, "T-3q2+7w=="},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -132,6 +137,44 @@ func TestKeyForms(t *testing.T) {
 			got := c.Items[0]
 			if got.Hash != tt.hash || got.Sort != tt.sort || got.Name != tt.served {
 				t.Errorf("Parse(%s) = %+v, %+v served as %q, want %+v, %+v served as %q", input, got.Hash, got.Sort, got.Name, tt.hash, tt.sort, tt.served)
+			}
+		})
+	}
+}
+
+// TestKeyLengths holds each part of a key to the most bytes that DynamoDB takes.
+func TestKeyLengths(t *testing.T) {
+	const hashFault = "is longer than 2048 bytes, the most that a hash key can be"
+	const sortFault = "is longer than 1024 bytes, the most that a sort key can be"
+	text := func(n int) string { return strings.Repeat("é", n/2) } // n counts bytes, of which é has two
+	binary := func(n int) string { return base64.StdEncoding.EncodeToString(make([]byte, n)) }
+	for _, tt := range []struct{ name, input, want string }{
+		{"longest", "key: {id: " + text(2048) + ", at: " + text(1024) + "}", ""},
+		{"hash", "key: {id: " + text(2050) + ", at: " + text(1024) + "}", "config.yaml:3: dynamodb: key: id: " + quote(text(2050)) + " " + hashFault},
+		{"sort", "key: {id: " + text(2048) + ", at: " + text(1026) + "}", "config.yaml:3: dynamodb: key: at: " + quote(text(1026)) + " " + sortFault},
+		{"longest binary", "key: {id: !!binary " + binary(2048) + ", at: !!binary " + binary(1024) + "}", ""},
+		{"binary hash", "key: {id: !!binary " + binary(2049) + "}", "config.yaml:3: dynamodb: key: id: " + quote(binary(2049)) + " " + hashFault},
+		{"variable", "key: {id: \"${LONG}\"}", "config.yaml:3: dynamodb: key: id: \"${LONG}\" " + hashFault},
+		{"zeros of a number", "{hashkey: id, hashkeytype: N, hashkeyvalue: 1" + strings.Repeat("0", 100) + "}", ""},
+		{"long form, longest", "{hashkey: id, hashkeyvalue: " + text(2048) + ", sortkey: at, sortkeyvalue: " + text(1024) + "}", ""},
+		{"long form, hash", "{hashkey: id, hashkeyvalue: " + text(2050) + "}", "config.yaml:2: dynamodb: hashkeyvalue: " + quote(text(2050)) + " " + hashFault},
+		{
+			"long form, sort", "{hashkey: id, hashkeyvalue: a, sortkey: at, sortkeytype: B, sortkeyvalue: " + binary(1025) + "}",
+			"config.yaml:2: dynamodb: sortkeyvalue: " + quote(binary(1025)) + " " + sortFault,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			input := "dynamodb:\n  - table: T\n    " + tt.input + "\n"
+			if flow, ok := strings.CutPrefix(tt.input, "{"); ok {
+				input = "dynamodb:\n  - {table: T, " + flow + "\n"
+			}
+			_, err := Parse("config.yaml", []byte(input), Options{Env: []string{"AWS_REGION=us-west-2", "LONG=" + text(2050)}})
+			got := ""
+			if err != nil {
+				got = err.Error()
+			}
+			if got != tt.want {
+				t.Errorf("Parse(%s) = %q, want %q", input, got, tt.want)
 			}
 		})
 	}
@@ -232,8 +275,8 @@ func TestWarnings(t *testing.T) {
 		{"only a mark", "---\n", Options{}, "config.yaml: nothing to cache (list it under parameters, secrets or dynamodb)"},
 		{"empty sections", "parameters:\nsecrets: []\n", Options{}, "config.yaml: nothing to cache (list it under parameters, secrets or dynamodb)"},
 		{
-			"unknown variables", "secrets: [{name: a, region: us-west-2}]", Options{Env: []string{"CACHE_EXTENSION_COLOUR=1", "CACHE_EXTENSION_TLL=1s", "CACHE_EXTENSION_PORT=1"}},
-			"CACHE_EXTENSION_COLOUR: unknown variable\nCACHE_EXTENSION_TLL: unknown variable (did you mean \"CACHE_EXTENSION_TTL\"?)",
+			"unknown variables", "secrets: [{name: a, region: us-west-2}]", Options{Env: []string{"CACHE_EXTENSION_COLOUR=1", "CACHE_EXTENSION_TLL=1s", "CACHE_EXTENSION_FOO=1", "CACHE_EXTENSION_BAR=", "CACHE_EXTENSION_PORT=1"}},
+			"CACHE_EXTENSION_COLOUR: unknown variable\nCACHE_EXTENSION_FOO: unknown variable\nCACHE_EXTENSION_TLL: unknown variable (did you mean \"CACHE_EXTENSION_TTL\"?)",
 		},
 		{
 			"check without a region and a token", "server:\n  token: true\nsecrets:\n  - name: a\n", Options{Check: true},

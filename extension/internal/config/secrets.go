@@ -16,7 +16,7 @@ func (p *parser) secret(m mapping) {
 			}
 		}
 		one := p.each(m, e, name, from.region)
-		p.claim(p.secrets, one.Name, name.entry, m.where)
+		p.claim(p.secrets, m, name, one.Name)
 		p.cfg.Secrets = append(p.cfg.Secrets, Secret{Entry: one, ID: name.text, Stage: stage, VersionID: version})
 	}
 }

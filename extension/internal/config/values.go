@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -15,11 +17,20 @@ import (
 // maxDuration keeps the sum of any two durations, and any instant computed with it, far from overflowing.
 const maxDuration = 876000 * time.Hour
 
+// duration is the form of what time.ParseDuration reads. All it refuses of that form is what overflows.
+var duration = regexp.MustCompile(`^[-+]?((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+$`)
+
 func parseDuration(text string) (time.Duration, error) {
 	if text == "" {
 		return 0, errors.New("is empty (write a duration, such as 60s)")
 	}
 	d, err := time.ParseDuration(text)
+	if err != nil && duration.MatchString(text) {
+		d, err = math.MaxInt64, nil
+		if text[0] == '-' {
+			d = math.MinInt64
+		}
+	}
 	switch {
 	case err != nil:
 		if _, err := strconv.ParseUint(text, 10, 64); err == nil {

@@ -93,11 +93,16 @@ func TestNear(t *testing.T) {
 		{"other case", "TTL", "ttl"},
 		{"dashes", "stale-if-error", "stale_if_error"},
 		{"short", "tt", "ttl"},
+		{"beginning of one", "dyna", "dynamodb"},
+		{"beginning of two, the shorter", "stale", "stale_wait"},
+		{"with more behind", "server_settings", "server"},
+		{"beginning of two letters", "se", ""},
+		{"a short one with much behind", "assumed_role", ""},
 		{"too far", "metrics", ""},
 		{"empty", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := near(tt.input, append([]string{"name"}, topKeys...)); got != tt.want {
+			if got := near(tt.input, append([]string{"name", "as"}, topKeys...)); got != tt.want {
 				t.Errorf("near(%q) = %q, want %q", tt.input, got, tt.want)
 			}
 		})
