@@ -51,7 +51,7 @@ func open(o config.Options) (*service, error) {
 func (s *service) start(log *slog.Logger, inLambda bool) error {
 	s.log = log
 	cfg := s.cfg
-	clients, err := source.NewClients(cfg, source.Options{Local: !inLambda})
+	clients, err := source.NewClients(cfg, source.Options{Local: !inLambda, Version: version.Number()})
 	if err != nil {
 		return errors.Join(err, s.listener.Close())
 	}

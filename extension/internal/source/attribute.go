@@ -9,69 +9,115 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
 // errAttribute quotes nothing: what could not be read is a value.
 var errAttribute = errors.New("the item has an attribute of no known type, or a number that is none")
 
+// attributes are those of an item or a key by name: JSON as on the wire, such as {"S": "x"}. It is nil where a name came
+// twice.
+type attributes map[string][]byte
+
+// UnmarshalJSON takes an object apart and reads no attribute: one that cannot be read costs nobody but its item.
+func (a *attributes) UnmarshalJSON(data []byte) (err error) {
+	if string(data) != "null" {
+		*a, err = takeApart(bytes.Clone(data))
+	}
+	return err
+}
+
+func takeApart(object []byte) (attributes, error) {
+	all, ok := parts(object, '{')
+	if !ok {
+		return nil, errAttribute
+	}
+	a := make(attributes, len(all)/2)
+	for pair := range slices.Chunk(all, 2) {
+		name, _ := unquote(pair[0])
+		if _, twice := a[name]; twice {
+			pair[1] = nil
+		}
+		a[name] = pair[1]
+	}
+	return a, nil
+}
+
+// typed returns the type of an attribute and its value. The type is empty unless there is exactly one.
+func typed(attribute []byte) (kind string, value []byte) {
+	if pair, _ := parts(attribute, '{'); len(pair) == 2 {
+		kind, _ = unquote(pair[0])
+		value = pair[1]
+	}
+	return kind, value
+}
+
 // appendItem appends an item as one JSON object. Keys and sets are sorted, so that equal items have equal bytes, and
 // numbers keep every digit.
-func appendItem(dst []byte, item map[string]types.AttributeValue) ([]byte, error) {
+func appendItem(dst []byte, item attributes) ([]byte, error) {
 	return appendObject(dst, item, appendAttribute)
 }
 
-func appendAttribute(dst []byte, v types.AttributeValue) ([]byte, error) {
-	switch v := v.(type) {
-	case *types.AttributeValueMemberS:
-		return appendString(dst, v.Value), nil
-	case *types.AttributeValueMemberN:
-		return appendNumber(dst, v.Value)
-	case *types.AttributeValueMemberBOOL:
-		if v.Value {
-			return append(dst, "true"...), nil
+func appendAttribute(dst, attribute []byte) ([]byte, error) {
+	kind, value := typed(attribute)
+	switch kind {
+	case "S":
+		if text, ok := unquote(value); ok {
+			return appendText(dst, text)
 		}
-		return append(dst, "false"...), nil
-	case *types.AttributeValueMemberNULL:
-		return append(dst, "null"...), nil
-	case *types.AttributeValueMemberM:
-		return appendObject(dst, v.Value, appendAttribute)
-	case *types.AttributeValueMemberL:
-		return appendArray(dst, v.Value, appendAttribute)
-	case *types.AttributeValueMemberB:
-		return appendBinary(dst, v.Value)
-	case *types.AttributeValueMemberSS:
-		return appendArray(dst, slices.Sorted(slices.Values(v.Value)), func(dst []byte, s string) ([]byte, error) {
-			return appendString(dst, s), nil
-		})
-	case *types.AttributeValueMemberNS:
-		return appendNumbers(dst, v.Value)
-	case *types.AttributeValueMemberBS:
-		return appendArray(dst, slices.SortedFunc(slices.Values(v.Value), bytes.Compare), appendBinary)
-	default:
-		return dst, errAttribute
+	case "N":
+		if text, ok := unquote(value); ok {
+			return appendNumber(dst, text)
+		}
+	case "B":
+		if b, ok := unquoteBinary(value); ok {
+			return appendBinary(dst, b)
+		}
+	case "BOOL":
+		if text := string(value); text == "true" || text == "false" {
+			return append(dst, text...), nil
+		}
+	case "NULL":
+		if string(value) == "true" {
+			return append(dst, "null"...), nil
+		}
+	case "M":
+		if m, err := takeApart(value); err == nil {
+			return appendItem(dst, m)
+		}
+	case "L":
+		if list, ok := parts(value, '['); ok {
+			return appendArray(dst, list, appendAttribute)
+		}
+	case "SS":
+		return appendSet(dst, value, unquote, strings.Compare, appendText)
+	case "NS":
+		return appendSet(dst, value, unquote, byNumber, appendNumber)
+	case "BS":
+		return appendSet(dst, value, unquoteBinary, strings.Compare, appendBinary)
 	}
+	return dst, errAttribute
 }
 
-// appendNumbers appends a set of numbers by value, then by text.
-func appendNumbers(dst []byte, set []string) ([]byte, error) {
-	type number struct {
-		value decimal
-		text  string
+// appendSet appends a set in the given order of its elements, each of which read reads.
+func appendSet(dst, set []byte, read func([]byte) (string, bool), order func(a, b string) int, appendValue func([]byte, string) ([]byte, error)) ([]byte, error) {
+	quoted, ok := parts(set, '[')
+	values := make([]string, 0, len(quoted))
+	for _, q := range quoted {
+		v, readable := read(q)
+		values, ok = append(values, v), ok && readable
 	}
-	numbers := make([]number, 0, len(set))
-	for _, text := range set {
-		value, ok := parseDecimal(text)
-		if !ok {
-			return dst, errAttribute
-		}
-		numbers = append(numbers, number{value, text})
+	if !ok {
+		return dst, errAttribute
 	}
-	slices.SortFunc(numbers, func(a, b number) int {
-		return cmp.Or(a.value.compare(b.value), strings.Compare(a.text, b.text))
-	})
-	return appendArray(dst, numbers, func(dst []byte, n number) ([]byte, error) { return appendNumber(dst, n.text) })
+	slices.SortFunc(values, order)
+	return appendArray(dst, values, appendValue)
+}
+
+// byNumber orders numbers by value, then by text. What is no number comes anywhere: appendNumber refuses it.
+func byNumber(a, b string) int {
+	m, _ := parseDecimal(a)
+	n, _ := parseDecimal(b)
+	return cmp.Or(m.compare(n), strings.Compare(a, b))
 }
 
 // appendNumber appends text as it is where JSON has that number, too, else the same number in JSON's spelling.
@@ -86,9 +132,11 @@ func appendNumber(dst []byte, text string) ([]byte, error) {
 	return append(dst, d.String()...), nil
 }
 
-func appendBinary(dst, b []byte) ([]byte, error) {
+func appendText(dst []byte, s string) ([]byte, error) { return appendString(dst, s), nil }
+
+func appendBinary(dst []byte, s string) ([]byte, error) {
 	dst = append(dst, '"')
-	dst = base64.StdEncoding.AppendEncode(dst, b)
+	dst = base64.StdEncoding.AppendEncode(dst, []byte(s))
 	return append(dst, '"'), nil
 }
 

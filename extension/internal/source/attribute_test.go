@@ -3,14 +3,13 @@ package source
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 
 	"cache-extension/extension/internal/config"
 	"cache-extension/extension/internal/source/awstest"
-
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
 // every has an attribute of each type; wantEvery is what is served of it.
@@ -44,24 +43,112 @@ func TestEveryAttributeType(t *testing.T) {
 }
 
 func TestUnreadableAttributes(t *testing.T) {
-	tests := []struct {
-		name  string
-		input types.AttributeValue
-	}{
-		{"nothing", nil},
-		{"a type of the future", &types.UnknownUnionMember{Tag: "D", Value: []byte("hush")}},
-		{"no number", &types.AttributeValueMemberN{Value: "hush"}},
-		{"no number in a set", &types.AttributeValueMemberNS{Value: []string{"1", "hush"}}},
-		{"no number in a list", &types.AttributeValueMemberL{Value: []types.AttributeValue{&types.AttributeValueMemberN{Value: "hush"}}}},
+	tests := []struct{ name, input string }{
+		{"nothing", `null`},
+		{"no type", `{}`},
+		{"two types", `{"S": "hush", "N": "1"}`},
+		{"one type twice", `{"S": "hush", "S": "hush"}`},
+		{"a type of the future", `{"D": "hush"}`},
+		{"a type in lower case", `{"s": "hush"}`},
+		{"a string as it is", `"hush"`},
+		{"no string", `{"S": 1}`},
+		{"no string at all", `{"S": null}`},
+		{"no number", `{"N": "hush"}`},
+		{"a number as it is", `{"N": 1}`},
+		{"no number in a set", `{"NS": ["1", "hush"]}`},
+		{"no number in a list", `{"L": [{"N": "hush"}]}`},
+		{"no number in a map", `{"M": {"a": {"N": "hush"}}}`},
+		{"a name twice in a map", `{"M": {"a": {"S": "hush"}, "\u0061": {"S": "hush"}}}`},
+		{"no base64", `{"B": "hush!"}`},
+		{"no base64 in a set", `{"BS": ["hush!"]}`},
+		{"no string in a set", `{"SS": ["hush", 1]}`},
+		{"no set", `{"SS": {"hush": "hush"}}`},
+		{"no list", `{"L": {"hush": "hush"}}`},
+		{"no map", `{"M": ["hush"]}`},
+		{"no boolean", `{"BOOL": "true"}`},
+		{"no null", `{"NULL": false}`},
 	}
 	for _, tt := range tests {
-		v, err := itemValue(map[string]types.AttributeValue{"a": tt.input})
+		if !json.Valid([]byte(tt.input)) {
+			t.Fatalf("%s: not JSON", tt.name)
+		}
+		v, err := itemValue(attributes{"a": []byte(tt.input)})
 		if err == nil || strings.Contains(err.Error(), "hush") {
 			t.Errorf("%s: itemValue = %v, %v, want an error without the value", tt.name, v, err)
 			continue
 		}
 		wantClass(t, tt.name, err, nil)
 	}
+}
+
+func TestAttributesOnTheWire(t *testing.T) {
+	tests := []struct{ name, input, want string }{
+		{"spaces", " { \"a\" : { \"L\" : [ { \"S\" : \"x\" } ,\n{\t\"BOOL\" : true\r} ] } } ", `{"a":["x",true]}`},
+		{"brackets in strings", `{"a}\"]": {"S": "{[\\\"}"}}`, `{"a}\"]":"{[\\\"}"}`},
+		{"escapes", `{"\u0061": {"\u0053": "\u00e9\ud83d\ude00\ud800\/"}}`, "{\"a\":\"é😀\ufffd/\"}"},
+		{"not UTF-8", "{\"a\": {\"S\": \"\xff\"}}", "{\"a\":\"\ufffd\"}"},
+		{"nothing", `null`, ""},
+		{"no attributes", `{}`, `{}`},
+		{"a name twice", `{"a": {"S": "hush"}, "a": {"S": "hush"}, "a": {"S": "hush"}}`, errAttribute.Error()},
+	}
+	for _, tt := range tests {
+		var a attributes
+		if err := json.Unmarshal([]byte(tt.input), &a); err != nil {
+			t.Errorf("%s: Unmarshal: %v", tt.name, err)
+			continue
+		}
+		got := ""
+		if a != nil {
+			v, err := itemValue(a)
+			if err != nil {
+				got = err.Error()
+			} else {
+				got = string(v.Body)
+			}
+		}
+		if got != tt.want {
+			t.Errorf("%s: %s is served as %s, want %s", tt.name, tt.input, got, tt.want)
+		}
+	}
+	if err := json.Unmarshal([]byte(`["hush"]`), new(attributes)); err != errAttribute {
+		t.Errorf("Unmarshal of an array = %v, want %v", err, errAttribute)
+	}
+}
+
+// FuzzParts takes a JSON value apart and puts it together again.
+func FuzzParts(f *testing.F) {
+	f.Add([]byte(`{"a": [1, -2.50e1, "x\\\"", null, true, {}], "": {"]": [[], "}"]}} `))
+	f.Add([]byte("[\n[ ] ,\t{ } , \"\\u005c\" ]"))
+	f.Fuzz(func(t *testing.T, input []byte) {
+		var want bytes.Buffer
+		if json.Compact(&want, input) != nil {
+			return
+		}
+		if got := compact(want.Bytes()); string(got) != want.String() {
+			t.Errorf("the parts of %s make %s", want.Bytes(), got)
+		}
+		if got := compact(bytes.TrimSpace(input)); string(got) != want.String() {
+			t.Errorf("the parts of %q make %s, want %s", input, got, want.Bytes())
+		}
+	})
+}
+
+// compact is a slow json.Compact, made of parts.
+func compact(value []byte) []byte {
+	if all, ok := parts(value, '['); ok {
+		for i := range all {
+			all[i] = compact(all[i])
+		}
+		return slices.Concat([]byte("["), bytes.Join(all, []byte(",")), []byte("]"))
+	}
+	if all, ok := parts(value, '{'); ok {
+		var members [][]byte
+		for pair := range slices.Chunk(all, 2) {
+			members = append(members, slices.Concat(pair[0], []byte(":"), compact(pair[1])))
+		}
+		return slices.Concat([]byte("{"), bytes.Join(members, []byte(",")), []byte("}"))
+	}
+	return value
 }
 
 func FuzzAppendString(f *testing.F) {
@@ -105,40 +192,41 @@ func FuzzAttribute(f *testing.F) {
 	})
 }
 
-func fromJSON(input []byte) (types.AttributeValue, bool) {
+func fromJSON(input []byte) (attribute []byte, ok bool) {
 	d := json.NewDecoder(bytes.NewReader(input))
 	d.UseNumber()
 	var v any
 	if d.Decode(&v) != nil || d.More() {
 		return nil, false
 	}
-	return attributeOf(v), true
+	attribute, err := json.Marshal(attributeOf(v))
+	return attribute, err == nil
 }
 
-func attributeOf(v any) types.AttributeValue {
+func attributeOf(v any) fields {
 	switch v := v.(type) {
 	case string:
-		return &types.AttributeValueMemberS{Value: v}
+		return fields{"S": v}
 	case json.Number:
 		if _, ok := parseDecimal(v.String()); !ok {
-			return &types.AttributeValueMemberNULL{Value: true} // an exponent no number of DynamoDB has
+			return fields{"NULL": true} // an exponent no number of DynamoDB has
 		}
-		return &types.AttributeValueMemberN{Value: v.String()}
+		return fields{"N": v.String()}
 	case bool:
-		return &types.AttributeValueMemberBOOL{Value: v}
+		return fields{"BOOL": v}
 	case []any:
-		list := &types.AttributeValueMemberL{}
+		list := []fields{}
 		for _, e := range v {
-			list.Value = append(list.Value, attributeOf(e))
+			list = append(list, attributeOf(e))
 		}
-		return list
+		return fields{"L": list}
 	case map[string]any:
-		m := &types.AttributeValueMemberM{Value: make(map[string]types.AttributeValue)}
+		m := make(fields)
 		for name, e := range v {
-			m.Value[name] = attributeOf(e)
+			m[name] = attributeOf(e)
 		}
-		return m
+		return fields{"M": m}
 	default:
-		return &types.AttributeValueMemberNULL{Value: true}
+		return fields{"NULL": true}
 	}
 }

@@ -4,18 +4,14 @@ package source
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
-	"cache-extension/extension/internal/cache"
 	"cache-extension/extension/internal/config"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"github.com/aws/aws-sdk-go-v2/service/ssm"
-	"github.com/aws/smithy-go/middleware"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
 const (
@@ -32,20 +28,22 @@ type Options struct {
 	HTTPClient aws.HTTPClient
 	// Local is true outside Lambda: where the environment has no credentials, the AWS CLI is asked for them.
 	Local bool
+	// Version of the program, for AWS's logs; empty for none.
+	Version string
 }
 
 // Clients is all access to AWS: one client for each service and region, made when first needed and shared by all kinds.
 type Clients struct {
 	conf        config.AWS
 	timeout     time.Duration // of one operation, retries included
+	userAgent   string
 	http        aws.HTTPClient
 	credentials aws.CredentialsProvider
+	signer      *v4.Signer
 	slots       chan struct{} // one is held during each call under Limited
 
-	mu       sync.Mutex // guards the maps, which go by region
-	ssm      map[string]*ssm.Client
-	secrets  map[string]*secretsmanager.Client
-	dynamodb map[string]*dynamodb.Client
+	mu      sync.Mutex         // guards clients
+	clients map[string]*client // by service and region
 }
 
 // NewClients prepares access to AWS. It reads the CA bundle and nothing else: credentials are looked for by the first call.
@@ -62,86 +60,13 @@ func NewClients(cfg *config.Config, opts Options) (*Clients, error) {
 	return &Clients{
 		conf:        cfg.AWS,
 		timeout:     cfg.Timeout,
-		http:        complete{calls},
+		userAgent:   strings.TrimSuffix("cache-extension/"+opts.Version, "/"),
+		http:        calls,
 		credentials: newCredentials(cfg.AWS, cfg.Timeout, credentials, opts.Local),
+		signer:      v4.NewSigner(),
 		slots:       make(chan struct{}, maxCalls),
-		ssm:         make(map[string]*ssm.Client),
-		secrets:     make(map[string]*secretsmanager.Client),
-		dynamodb:    make(map[string]*dynamodb.Client),
+		clients:     make(map[string]*client),
 	}, nil
-}
-
-func (c *Clients) ssmIn(region string) *ssm.Client {
-	return client(c, c.ssm, region, func(conf aws.Config) *ssm.Client {
-		return ssm.NewFromConfig(conf, func(o *ssm.Options) {
-			o.BaseEndpoint = orNil(c.conf.EndpointSSM)
-			o.EndpointOptions.UseFIPSEndpoint, o.EndpointOptions.UseDualStackEndpoint = c.endpointStates()
-		})
-	})
-}
-
-func (c *Clients) secretsIn(region string) *secretsmanager.Client {
-	return client(c, c.secrets, region, func(conf aws.Config) *secretsmanager.Client {
-		return secretsmanager.NewFromConfig(conf, func(o *secretsmanager.Options) {
-			o.BaseEndpoint = orNil(c.conf.EndpointSecretsManager)
-			o.EndpointOptions.UseFIPSEndpoint, o.EndpointOptions.UseDualStackEndpoint = c.endpointStates()
-		})
-	})
-}
-
-func (c *Clients) dynamodbIn(region string) *dynamodb.Client {
-	return client(c, c.dynamodb, region, func(conf aws.Config) *dynamodb.Client {
-		return dynamodb.NewFromConfig(conf, func(o *dynamodb.Options) {
-			o.BaseEndpoint = orNil(c.conf.EndpointDynamoDB)
-			o.EndpointOptions.UseFIPSEndpoint, o.EndpointOptions.UseDualStackEndpoint = c.endpointStates()
-			// Some kinds of credentials bring an account id and others don't: one address for all of them.
-			o.AccountIDEndpointMode = aws.AccountIDEndpointModeDisabled
-		})
-	})
-}
-
-// client returns the client of a region out of clients, and makes it if there is none.
-func client[C any](c *Clients, clients map[string]*C, region string, make func(aws.Config) *C) *C {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if clients[region] == nil {
-		clients[region] = make(aws.Config{
-			Region:      region,
-			Credentials: c.credentials,
-			HTTPClient:  c.http,
-			Retryer:     func() aws.Retryer { return newRetryer(c.conf.MaxAttempts) },
-			APIOptions:  []func(*middleware.Stack) error{rememberError},
-		})
-	}
-	return clients[region]
-}
-
-func (c *Clients) endpointStates() (aws.FIPSEndpointState, aws.DualStackEndpointState) {
-	fips, dualStack := aws.FIPSEndpointStateUnset, aws.DualStackEndpointStateUnset
-	if c.conf.FIPS {
-		fips = aws.FIPSEndpointStateEnabled
-	}
-	if c.conf.DualStack {
-		dualStack = aws.DualStackEndpointStateEnabled
-	}
-	return fips, dualStack
-}
-
-// newRetryer returns the SDK's standard retryer. One that is passed in switches the SDK's own reading of AWS_MAX_ATTEMPTS
-// off, hence the parameter.
-func newRetryer(maxAttempts int) aws.Retryer {
-	return retry.NewStandard(func(o *retry.StandardOptions) {
-		o.MaxAttempts = maxAttempts
-		o.MaxBackoff = maxBackoff
-		o.Retryables = retryables()
-	})
-}
-
-func orNil(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }
 
 type limitedKey struct{}
@@ -150,34 +75,4 @@ type limitedKey struct{}
 // kinds. It is for prefetch and refresh; the single fetch of a reader who waits does not stand in their queue.
 func Limited(ctx context.Context) context.Context {
 	return context.WithValue(ctx, limitedKey{}, true)
-}
-
-// call runs one operation of an SDK client with its retries. It has the configured timeout from the moment it starts,
-// without the time it spent in the queue. Its errors are those that classify returns, or cache.ErrTimeout.
-func call[In, Out, O any](ctx context.Context, c *Clients, op func(context.Context, In, ...func(*O)) (Out, error), in In) (Out, error) {
-	var none Out
-	if ctx.Value(limitedKey{}) != nil {
-		select {
-		case c.slots <- struct{}{}:
-			defer func() { <-c.slots }()
-		case <-ctx.Done():
-		}
-	}
-	if ctx.Err() != nil {
-		return none, cache.ErrTimeout
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	var last error
-	out, err := op(context.WithValue(ctx, lastErrorKey{}, &last), in)
-	switch {
-	case err == nil:
-		return out, nil
-	case last != nil:
-		return none, classify(last)
-	case ended(ctx):
-		return none, cache.ErrTimeout
-	default:
-		return none, classify(err)
-	}
 }

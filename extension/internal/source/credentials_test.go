@@ -87,14 +87,20 @@ func TestContainerToken(t *testing.T) {
 		fake.PutSecret(here, "a", awstest.Secret{Text: "x"})
 		cfg := containerConfig()
 		cfg.AWS.ContainerToken = "token"
+		attempts := 0
 		clients, err := NewClients(cfg, Options{HTTPClient: container(fake, func(r *http.Request) (*http.Response, error) {
 			equal(t, "Authorization", r.Header.Get("Authorization"), "token")
+			equal(t, "Accept", r.Header.Get("Accept"), "application/json")
+			if attempts++; attempts == 1 {
+				return reply(503, `{"code": "Busy", "message": "hush"}`), nil
+			}
 			return reply(200, `{"AccessKeyId": "AKIDCONTAINER", "SecretAccessKey": "s", "Token": "t"}`), nil
 		})})
 		if err != nil {
 			t.Fatal(err)
 		}
 		bodies(t, NewSecrets(cfg, clients), "a")
+		equal(t, "attempts", attempts, 2)
 	})
 }
 
@@ -112,6 +118,8 @@ func TestNoCredentials(t *testing.T) {
 			return reply(403, `{"code": "AccessDeniedException", "message": "hush"}`), nil
 		}, nil, "the container credentials endpoint answered with HTTP 403", nil},
 		{"not JSON", func(*http.Request) (*http.Response, error) { return reply(200, `hush`), nil }, nil,
+			"the container credentials endpoint could not be read: broken", nil},
+		{"no secret key", func(*http.Request) (*http.Response, error) { return reply(200, `{"AccessKeyId": "hush"}`), nil }, nil,
 			"the container credentials endpoint could not be read: broken", nil},
 		{"refused", func(*http.Request) (*http.Response, error) { return nil, awstest.ErrRefused }, nil,
 			"the container credentials endpoint could not be read: dial tcp: connect: connection refused", nil},
@@ -178,6 +186,9 @@ func TestCLICredentials(t *testing.T) {
 			echo '{"Version": 1, "AccessKeyId": "AKIDCLI", "SecretAccessKey": "s", "SessionToken": "t"}'`, ""},
 		{"signed out", "exit 255", hint + "`aws configure export-credentials` ended with exit status 255; what it wrote says why"},
 		{"something else", "echo hush", hint + "what `aws configure export-credentials` printed is not credentials"},
+		{"another version", `echo '{"Version": 2, "AccessKeyId": "AKIDCLI", "SecretAccessKey": "hush"}'`,
+			hint + "what `aws configure export-credentials` printed is not credentials"},
+		{"no secret key", `echo '{"Version": 1, "AccessKeyId": "AKIDCLI"}'`, hint + "what `aws configure export-credentials` printed is not credentials"},
 		{"not installed", "", hint + "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or install the AWS CLI (version 2) " +
 			"and sign in with it, for its profiles are read through it"},
 	}

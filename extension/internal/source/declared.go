@@ -1,8 +1,6 @@
 package source
 
 import (
-	"cmp"
-	"slices"
 	"strings"
 	"time"
 
@@ -69,7 +67,9 @@ func declare[R comparable](kind string, entries []entry[R]) declared[R] {
 // addTree makes the names below the path that is served as name readable, each answered from the object of all of them.
 func (d *declared[R]) addTree(path, name string) {
 	d.trees = append(d.trees, tree[R]{below(path), d.names[name]})
-	slices.SortStableFunc(d.trees, func(a, b tree[R]) int { return cmp.Compare(len(b.base), len(a.base)) })
+	for i := len(d.trees) - 1; i > 0 && len(d.trees[i-1].base) < len(d.trees[i].base); i-- {
+		d.trees[i-1], d.trees[i] = d.trees[i], d.trees[i-1]
+	}
 }
 
 // below returns what every name below path begins with.

@@ -9,10 +9,6 @@ import (
 
 	"cache-extension/extension/internal/cache"
 	"cache-extension/extension/internal/config"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
 const (
@@ -75,15 +71,10 @@ func (s *Items) Fetch(ctx context.Context, names []string, put func(name string,
 }
 
 func (s *Items) getItem(ctx context.Context, t *item) (*cache.Value, error) {
-	in := &dynamodb.GetItemInput{TableName: aws.String(t.table), Key: t.attributes()}
-	if t.consistent {
-		in.ConsistentRead = aws.Bool(true)
-	}
-	if t.fields != nil {
-		in.ProjectionExpression, in.ExpressionAttributeNames = projection(t.fields)
-	}
-	out, err := call(ctx, s.clients, s.clients.dynamodbIn(t.in).GetItem, in)
-	if err != nil {
+	var out struct{ Item attributes }
+	in := t.asked(t.fields)
+	in["TableName"], in["Key"] = t.table, t.attributes()
+	if err := s.clients.in(dynamoDB, t.in).call(ctx, "GetItem", in, &out); err != nil {
 		return nil, err
 	}
 	if out.Item == nil {
@@ -120,71 +111,74 @@ func (s *Items) batchGetItem(ctx context.Context, group []*item, land func(*item
 	}
 }
 
+// batch is what BatchGetItem answers, by table.
+type batch struct {
+	Responses       map[string][]attributes
+	UnprocessedKeys map[string]struct{ Keys []attributes }
+}
+
 // requestItems asks for items of one group.
-func (s *Items) requestItems(ctx context.Context, group []*item) (*dynamodb.BatchGetItemOutput, error) {
-	t := group[0]
-	asked := types.KeysAndAttributes{}
-	for _, t := range group {
-		asked.Keys = append(asked.Keys, t.attributes())
-	}
-	if t.consistent {
-		asked.ConsistentRead = aws.Bool(true)
-	}
-	if t.fields != nil {
+func (s *Items) requestItems(ctx context.Context, group []*item) (*batch, error) {
+	t, projected := group[0], group[0].fields
+	if projected != nil {
 		// The answers' keys tell which is which.
-		fields := append(slices.Clone(t.fields), t.hash.Name)
+		projected = append(slices.Clone(projected), t.hash.Name)
 		if t.sort.Name != "" {
-			fields = append(fields, t.sort.Name)
+			projected = append(projected, t.sort.Name)
 		}
-		slices.Sort(fields)
-		asked.ProjectionExpression, asked.ExpressionAttributeNames = projection(slices.Compact(fields))
+		slices.Sort(projected)
 	}
-	return call(ctx, s.clients, s.clients.dynamodbIn(t.in).BatchGetItem, &dynamodb.BatchGetItemInput{
-		RequestItems: map[string]types.KeysAndAttributes{t.table: asked},
-	})
+	keys := make([]fields, 0, len(group))
+	for _, t := range group {
+		keys = append(keys, t.attributes())
+	}
+	table := t.asked(slices.Compact(projected))
+	table["Keys"] = keys
+	out := new(batch)
+	return out, s.clients.in(dynamoDB, t.in).call(ctx, "BatchGetItem", fields{"RequestItems": fields{t.table: table}}, out)
 }
 
 // matchItems lands the items of group that out settles. It returns those that are to be asked for again, and those about
 // which out leaves a doubt. An item that is absent is missing only if nothing that came could be it.
-func matchItems(group []*item, out *dynamodb.BatchGetItemOutput, land func(*item, *cache.Value, error)) (again, unsure []*item) {
+func matchItems(group []*item, out *batch, land func(*item, *cache.Value, error)) (again, unsure []*item) {
 	asked := make(map[itemKey]bool)
 	for _, t := range group {
 		asked[t.key] = true
 	}
-	answers := make(map[itemKey]map[string]types.AttributeValue)
+	answers := make(map[itemKey]attributes)
 	unprocessed := make(map[itemKey]bool)
 	twice := make(map[itemKey]bool)
 	strange := false
-	for _, found := range out.Responses {
-		for _, attributes := range found {
-			key, ok := group[0].keyIn(attributes)
+	for _, items := range out.Responses {
+		for _, item := range items {
+			key, ok := group[0].keyIn(item)
 			strange = strange || !ok || !asked[key]
 			twice[key] = answers[key] != nil
-			answers[key] = attributes
+			answers[key] = item
 		}
 	}
 	for _, left := range out.UnprocessedKeys {
-		for _, attributes := range left.Keys {
-			key, ok := group[0].keyIn(attributes)
+		for _, item := range left.Keys {
+			key, ok := group[0].keyIn(item)
 			strange = strange || !ok || !asked[key]
 			unprocessed[key] = true
 		}
 	}
 	for _, t := range group {
-		switch found := answers[t.key]; {
-		case found != nil && !twice[t.key] && !unprocessed[t.key]:
+		switch item := answers[t.key]; {
+		case item != nil && !twice[t.key] && !unprocessed[t.key]:
 			if t.fields != nil {
 				for _, name := range []string{t.hash.Name, t.sort.Name} {
 					if !slices.Contains(t.fields, name) {
-						delete(found, name)
+						delete(item, name)
 					}
 				}
 			}
-			v, err := itemValue(found)
+			v, err := itemValue(item)
 			land(t, v, err)
-		case found == nil && unprocessed[t.key]:
+		case item == nil && unprocessed[t.key]:
 			again = append(again, t)
-		case found == nil && !strange:
+		case item == nil && !strange:
 			land(t, nil, errNoItem())
 		default:
 			unsure = append(unsure, t)
@@ -193,8 +187,8 @@ func matchItems(group []*item, out *dynamodb.BatchGetItemOutput, land func(*item
 	return again, unsure
 }
 
-func itemValue(attributes map[string]types.AttributeValue) (*cache.Value, error) {
-	body, err := appendItem(nil, attributes)
+func itemValue(item attributes) (*cache.Value, error) {
+	body, err := appendItem(nil, item)
 	if err != nil {
 		return nil, &failure{text: err.Error()}
 	}
@@ -203,53 +197,59 @@ func itemValue(attributes map[string]types.AttributeValue) (*cache.Value, error)
 
 func errNoItem() error { return &failure{class: cache.ErrMissing, text: "no item has this key"} }
 
-// projection returns the expression for fields, with a placeholder for each: names may be reserved words, and a dot in a
-// name would be taken for a path.
-func projection(fields []string) (*string, map[string]string) {
-	placeholders := make([]string, 0, len(fields))
-	names := make(map[string]string, len(fields))
-	for i, name := range fields {
-		p := fmt.Sprintf("#f%d", i)
-		placeholders = append(placeholders, p)
-		names[p] = name
+// asked returns how t is asked for but for its key. Each of the attributes to project, all for nil, has a placeholder: names
+// may be reserved words, and a dot in a name would be taken for a path.
+func (t *item) asked(projected []string) fields {
+	in := make(fields)
+	if t.consistent {
+		in["ConsistentRead"] = true
 	}
-	return aws.String(strings.Join(placeholders, ", ")), names
+	if projected != nil {
+		placeholders := make([]string, 0, len(projected))
+		names := make(map[string]string, len(projected))
+		for i, name := range projected {
+			p := fmt.Sprintf("#f%d", i)
+			placeholders = append(placeholders, p)
+			names[p] = name
+		}
+		in["ProjectionExpression"], in["ExpressionAttributeNames"] = strings.Join(placeholders, ", "), names
+	}
+	return in
 }
 
 // attributes returns the primary key of t.
-func (t *item) attributes() map[string]types.AttributeValue {
-	key := make(map[string]types.AttributeValue, 2)
+func (t *item) attributes() fields {
+	key := make(fields, 2)
 	for _, part := range []config.KeyPart{t.hash, t.sort} {
 		switch part.Type {
-		case "S":
-			key[part.Name] = &types.AttributeValueMemberS{Value: part.Value}
-		case "N":
-			key[part.Name] = &types.AttributeValueMemberN{Value: part.Value}
+		case "S", "N":
+			key[part.Name] = fields{part.Type: part.Value}
 		case "B":
-			key[part.Name] = &types.AttributeValueMemberB{Value: []byte(part.Value)}
+			key[part.Name] = fields{part.Type: []byte(part.Value)}
 		}
 	}
 	return key
 }
 
-// keyIn returns the primary key among attributes, which has the same form as that of t.
-func (t *item) keyIn(attributes map[string]types.AttributeValue) (key itemKey, ok bool) {
-	hash, ok := keyPart(attributes[t.hash.Name])
+// keyIn returns the primary key in an item, which has the same form as that of t.
+func (t *item) keyIn(item attributes) (key itemKey, ok bool) {
+	hash, ok := keyPart(item[t.hash.Name])
 	if !ok || t.sort.Name == "" {
 		return itemKey{hash: hash}, ok
 	}
-	sort, ok := keyPart(attributes[t.sort.Name])
+	sort, ok := keyPart(item[t.sort.Name])
 	return itemKey{hash, sort}, ok
 }
 
-func keyPart(v types.AttributeValue) (canonicalValue string, ok bool) {
-	switch v := v.(type) {
-	case *types.AttributeValueMemberS:
-		return canonical("S", v.Value), true
-	case *types.AttributeValueMemberN:
-		return canonical("N", v.Value), true
-	case *types.AttributeValueMemberB:
-		return canonical("B", string(v.Value)), true
+func keyPart(attribute []byte) (canonicalValue string, ok bool) {
+	kind, value := typed(attribute)
+	switch kind {
+	case "S", "N":
+		text, ok := unquote(value)
+		return canonical(kind, text), ok
+	case "B":
+		b, ok := unquoteBinary(value)
+		return canonical(kind, b), ok
 	default:
 		return "", false
 	}

@@ -12,9 +12,6 @@ import (
 	"cache-extension/extension/internal/cache"
 	"cache-extension/extension/internal/config"
 	"cache-extension/extension/internal/source/awstest"
-
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
 func number(name, value string) config.KeyPart {
@@ -248,17 +245,17 @@ func TestNoSuchTable(t *testing.T) {
 }
 
 func TestMatchItems(t *testing.T) {
-	found := func(ids ...string) []map[string]types.AttributeValue {
-		var all []map[string]types.AttributeValue
+	found := func(ids ...string) []attributes {
+		var all []attributes
 		for _, id := range ids {
-			all = append(all, map[string]types.AttributeValue{"id": &types.AttributeValueMemberN{Value: id}})
+			all = append(all, attributes{"id": []byte(`{"N": "` + id + `"}`)})
 		}
 		return all
 	}
-	nameless := []map[string]types.AttributeValue{{"other": &types.AttributeValueMemberS{Value: "x"}}}
+	nameless := []attributes{{"other": []byte(`{"S": "x"}`)}}
 	tests := []struct {
 		name              string
-		input, left       []map[string]types.AttributeValue
+		input, left       []attributes
 		landed            map[string]string // by the number asked for: its body, or "missing"
 		again, unsureWant []string
 	}{
@@ -279,9 +276,9 @@ func TestMatchItems(t *testing.T) {
 			group = append(group, &item{hash: number("id", id), key: itemKey{hash: canonical("N", id)}})
 		}
 		landed := make(map[string]string)
-		out := &dynamodb.BatchGetItemOutput{
-			Responses:       map[string][]map[string]types.AttributeValue{"table": tt.input},
-			UnprocessedKeys: map[string]types.KeysAndAttributes{"table": {Keys: tt.left}},
+		out := &batch{
+			Responses:       map[string][]attributes{"table": tt.input},
+			UnprocessedKeys: map[string]struct{ Keys []attributes }{"table": {Keys: tt.left}},
 		}
 		again, unsure := matchItems(group, out, func(i *item, v *cache.Value, err error) {
 			if err != nil {

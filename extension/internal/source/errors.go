@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -15,14 +14,11 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/smithy-go"
-	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// failure is why a resource could not be read. It is cut off from the SDK's error: that of a parser quotes what it could
-// not parse, which may be a value.
+// failure is why a resource could not be read. It is cut off from the errors of libraries: that of a parser quotes what it
+// could not parse, which may be a value.
 type failure struct {
 	class error  // one of the cache's sentinels, nil for upstream
 	text  string // for the log
@@ -58,52 +54,36 @@ var credentialCodes = map[string]bool{
 	"MissingAuthenticationTokenException": true,
 }
 
-// classify says what the error of an operation means. The result is a *failure or a *cache.PanicError.
+// classify says what the error of an operation means. The result is a *failure, a *cache.PanicError,
+// cache.ErrTimeout, or nil of nil.
 func classify(err error) error {
 	var ours *failure
 	var panicked *cache.PanicError
-	var api smithy.APIError
+	var answered *answer
 	var sent *smithyhttp.RequestSendError
 	switch {
+	case err == nil, errors.Is(err, cache.ErrTimeout):
+		return err
 	case errors.As(err, &ours):
 		return ours
 	case errors.As(err, &panicked):
 		return panicked
-	case errors.As(err, &api):
-		code := api.ErrorCode()
-		class := classes[code]
-		if _, ok := retry.DefaultThrottleErrorCodes[code]; ok {
+	case errors.As(err, &answered):
+		class := classes[answered.code]
+		if _, ok := retry.DefaultThrottleErrorCodes[answered.code]; ok {
 			class = cache.ErrThrottled
 		}
 		// A secret that is scheduled for deletion has no code of its own.
-		if code == "InvalidRequestException" && strings.Contains(api.ErrorMessage(), "marked for deletion") {
+		if answered.code == "InvalidRequestException" && strings.Contains(answered.message, "marked for deletion") {
 			class = cache.ErrMissing
 		}
-		text := code + response(err)
-		if m := api.ErrorMessage(); m != "" && m != code {
-			text += ": " + m
-		}
-		return &failure{class: class, text: text, alone: !retryable(err) && !credentialCodes[code]}
+		return &failure{class: class, text: answered.Error(), alone: !retryable(err) && !credentialCodes[answered.code]}
 	case errors.As(err, &sent):
 		return &failure{text: "no connection to AWS: " + connection(sent)}
-	case response(err) != "":
-		return &failure{text: "AWS's answer could not be read" + response(err), alone: !retryable(err)}
 	default:
 		// No answer is involved: an endpoint that cannot be, say.
 		return &failure{text: "no request to AWS: " + err.Error()}
 	}
-}
-
-// response returns the status and id of the HTTP response that err is about, "" if there was none.
-func response(err error) string {
-	var r *awshttp.ResponseError
-	if !errors.As(err, &r) || r.HTTPStatusCode() == 0 {
-		return ""
-	}
-	if r.RequestID == "" {
-		return fmt.Sprintf(" (HTTP %d)", r.HTTPStatusCode())
-	}
-	return fmt.Sprintf(" (HTTP %d, request %s)", r.HTTPStatusCode(), r.RequestID)
 }
 
 // connection returns the text of a connection's error where it cannot quote what came over it.
@@ -116,7 +96,7 @@ func connection(err error) string {
 		return op.Error()
 	case errors.As(err, &certificate):
 		return certificate.Error()
-	case errors.As(err, &timeout) && timeout.Timeout():
+	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, cache.ErrTimeout):
 		return "i/o timeout"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "closed without an answer"
@@ -127,15 +107,16 @@ func connection(err error) string {
 	}
 }
 
-// retryables is what the SDK tries again, and an answer that broke off.
+// retryables is what the SDK tries again, an answer that broke off, and one that corrected our clock.
 func retryables() retry.IsErrorRetryables {
-	brokeOff := retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
-		if errors.Is(err, io.ErrUnexpectedEOF) {
+	again := retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+		var answered *answer
+		if errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &answered) && answered.skewed {
 			return aws.TrueTernary
 		}
 		return aws.UnknownTernary
 	})
-	return append(slices.Clone(retry.DefaultRetryables), brokeOff)
+	return append(slices.Clone(retry.DefaultRetryables), again)
 }
 
 func retryable(err error) bool { return retryables().IsErrorRetryable(err).Bool() }
@@ -144,23 +125,6 @@ func retryable(err error) bool { return retryables().IsErrorRetryable(err).Bool(
 func alone(err error) bool {
 	var f *failure
 	return errors.As(err, &f) && f.alone
-}
-
-type lastErrorKey struct{}
-
-// rememberError adds a step to each attempt that keeps its error for call: when the deadline hits in the pause after an
-// attempt, the SDK returns the deadline and forgets why it paused.
-func rememberError(stack *middleware.Stack) error {
-	step := func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
-		out, metadata, err := next.HandleFinalize(ctx, in)
-		var api smithy.APIError
-		// What fails after the deadline fails because of it, unless AWS says otherwise.
-		if err != nil && (!ended(ctx) || errors.As(err, &api)) {
-			*ctx.Value(lastErrorKey{}).(*error) = err
-		}
-		return out, metadata, err
-	}
-	return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("RememberError", step), "Retry", middleware.After)
 }
 
 // ended reports whether ctx is done or about to be: a connection is given the same deadline, and may notice it first.

@@ -8,10 +8,6 @@ import (
 
 	"cache-extension/extension/internal/cache"
 	"cache-extension/extension/internal/config"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ssm"
-	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 )
 
 const (
@@ -100,38 +96,46 @@ func (p *parameter) asked() string {
 	return p.id + ":" + p.selector
 }
 
+// found is a parameter in an answer.
+type found struct {
+	ARN, Name, Selector string
+	Value               *string
+}
+
 func (s *Parameters) getParameter(ctx context.Context, p *parameter) (*cache.Value, error) {
-	out, err := call(ctx, s.clients, s.clients.ssmIn(p.in).GetParameter, &ssm.GetParameterInput{
-		Name:           aws.String(p.asked()),
-		WithDecryption: aws.Bool(true),
-	})
-	if err != nil {
+	var out struct{ Parameter found }
+	in := fields{"Name": p.asked(), "WithDecryption": true}
+	if err := s.clients.in(systemsManager, p.in).call(ctx, "GetParameter", in, &out); err != nil {
 		return nil, err
 	}
-	if out.Parameter == nil || out.Parameter.Value == nil {
+	if out.Parameter.Value == nil {
 		return nil, errNoValue()
 	}
 	return &cache.Value{Body: []byte(*out.Parameter.Value)}, nil
 }
 
 func (s *Parameters) getParameters(ctx context.Context, group []*parameter, land func(*parameter, *cache.Value, error)) ([]*parameter, error) {
-	in := &ssm.GetParametersInput{WithDecryption: aws.Bool(true)}
+	names := make([]string, 0, len(group))
 	for _, p := range group {
-		in.Names = append(in.Names, p.asked())
+		names = append(names, p.asked())
 	}
-	out, err := call(ctx, s.clients, s.clients.ssmIn(group[0].in).GetParameters, in)
-	if err != nil {
+	var out struct {
+		Parameters        []found
+		InvalidParameters []string
+	}
+	in := fields{"Names": names, "WithDecryption": true}
+	if err := s.clients.in(systemsManager, group[0].in).call(ctx, "GetParameters", in, &out); err != nil {
 		return group, err
 	}
 	answers := matchParameters(group, out.Parameters)
 	var rest []*parameter
 	for _, p := range group {
-		found, invalid := answers[p], slices.Contains(out.InvalidParameters, p.asked())
+		answer, invalid := answers[p], slices.Contains(out.InvalidParameters, p.asked())
 		switch {
-		case found == nil && invalid:
+		case answer == nil && invalid:
 			land(p, nil, &failure{class: cache.ErrMissing, text: "no such parameter, version or label (InvalidParameters)"})
-		case found != nil && found.Value != nil && !invalid:
-			land(p, &cache.Value{Body: []byte(*found.Value)}, nil)
+		case answer != nil && answer.Value != nil && !invalid:
+			land(p, &cache.Value{Body: []byte(*answer.Value)}, nil)
 		default:
 			rest = append(rest, p)
 		}
@@ -141,11 +145,11 @@ func (s *Parameters) getParameters(ctx context.Context, group []*parameter, land
 
 // matchParameters returns the answer to each of asked. One that fits several, or is not the only one to fit, is left out:
 // nothing tells whose it is.
-func matchParameters(asked []*parameter, answers []types.Parameter) map[*parameter]*types.Parameter {
+func matchParameters(asked []*parameter, answers []found) map[*parameter]*found {
 	if len(asked) == 1 && len(answers) == 1 {
-		return map[*parameter]*types.Parameter{asked[0]: &answers[0]}
+		return map[*parameter]*found{asked[0]: &answers[0]}
 	}
-	matched := make(map[*parameter]*types.Parameter)
+	matched := make(map[*parameter]*found)
 	doubtful := make(map[*parameter]bool)
 	for i := range answers {
 		var fits []*parameter
@@ -168,49 +172,44 @@ func matchParameters(asked []*parameter, answers []types.Parameter) map[*paramet
 }
 
 // fits reports whether answer can be the one to p.
-func (p *parameter) fits(answer *types.Parameter) bool {
-	if strings.TrimPrefix(aws.ToString(answer.Selector), ":") != p.selector {
+func (p *parameter) fits(answer *found) bool {
+	if strings.TrimPrefix(answer.Selector, ":") != p.selector {
 		return false
 	}
-	name := aws.ToString(answer.Name)
-	if aws.ToString(answer.ARN) == p.id || name == p.id {
+	if answer.ARN == p.id || answer.Name == p.id {
 		return true
 	}
 	// The prefix that makes a parameter of a secret may be missing in the answer.
 	reference, ok := strings.CutPrefix(p.id, secretReference)
-	return ok && name == reference
+	return ok && answer.Name == reference
 }
 
 func (s *Parameters) getParametersByPath(ctx context.Context, p *parameter) (*cache.Value, error) {
-	in := &ssm.GetParametersByPathInput{
-		Path:           aws.String(p.path),
-		Recursive:      aws.Bool(true),
-		WithDecryption: aws.Bool(true),
-		MaxResults:     aws.Int32(maxPage),
-	}
+	in := fields{"Path": p.path, "Recursive": true, "WithDecryption": true, "MaxResults": maxPage}
 	if p.label != "" {
-		in.ParameterFilters = []types.ParameterStringFilter{{
-			Key: aws.String("Label"), Option: aws.String("Equals"), Values: []string{p.label},
-		}}
+		in["ParameterFilters"] = []fields{{"Key": "Label", "Option": "Equals", "Values": []string{p.label}}}
 	}
 	members := make(map[string]*cache.Value)
 	for {
-		out, err := call(ctx, s.clients, s.clients.ssmIn(p.in).GetParametersByPath, in)
-		if err != nil {
+		var out struct {
+			Parameters []found
+			NextToken  string
+		}
+		if err := s.clients.in(systemsManager, p.in).call(ctx, "GetParametersByPath", in, &out); err != nil {
 			return nil, err
 		}
-		for _, found := range out.Parameters {
-			member, ok := strings.CutPrefix(aws.ToString(found.Name), below(p.path))
-			if !ok || member == "" || found.Value == nil {
+		for _, answer := range out.Parameters {
+			member, ok := strings.CutPrefix(answer.Name, below(p.path))
+			if !ok || member == "" || answer.Value == nil {
 				return nil, errNoValue()
 			}
-			members[member] = &cache.Value{Body: []byte(*found.Value)}
+			members[member] = &cache.Value{Body: []byte(*answer.Value)}
 		}
 		// A page may be empty and not be the last one.
-		if aws.ToString(out.NextToken) == "" {
+		if out.NextToken == "" {
 			break
 		}
-		in.NextToken = out.NextToken
+		in["NextToken"] = out.NextToken
 	}
 	return &cache.Value{Body: appendMembers(nil, members), Members: members}, nil
 }

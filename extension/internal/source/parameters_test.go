@@ -13,9 +13,6 @@ import (
 	"cache-extension/extension/internal/cache"
 	"cache-extension/extension/internal/config"
 	"cache-extension/extension/internal/source/awstest"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 )
 
 func TestParameterValues(t *testing.T) {
@@ -135,32 +132,32 @@ func TestMatchParameters(t *testing.T) {
 		id, selector, _ := strings.Cut(name, ":")
 		return &parameter{id: id, selector: selector}
 	}
-	answer := func(name, selector, value string) types.Parameter {
-		p := types.Parameter{Name: aws.String(name), Value: aws.String(value)}
+	answer := func(name, selector, value string) found {
+		p := found{Name: name, Value: &value}
 		if selector != "" {
-			p.Selector = aws.String(":" + selector)
+			p.Selector = ":" + selector
 		}
 		return p
 	}
 	tests := []struct {
 		name  string
 		asked []string
-		input []types.Parameter
+		input []found
 		want  []string // by asked; "" for one without an answer
 	}{
-		{"in another order", []string{"a", "b"}, []types.Parameter{answer("b", "", "2"), answer("a", "", "1")}, []string{"1", "2"}},
+		{"in another order", []string{"a", "b"}, []found{answer("b", "", "2"), answer("a", "", "1")}, []string{"1", "2"}},
 		{"by selector", []string{"a", "a:3", "a:live"},
-			[]types.Parameter{answer("a", "live", "3"), answer("a", "3", "2"), answer("a", "", "1")}, []string{"1", "2", "3"}},
+			[]found{answer("a", "live", "3"), answer("a", "3", "2"), answer("a", "", "1")}, []string{"1", "2", "3"}},
 		{"without the selectors", []string{"a", "a:3", "b"},
-			[]types.Parameter{answer("a", "", "1"), answer("a", "", "2"), answer("b", "", "3")}, []string{"", "", "3"}},
-		{"twice the same", []string{"a", "b"}, []types.Parameter{answer("a", "", "1"), answer("a", "", "1")}, []string{"", ""}},
+			[]found{answer("a", "", "1"), answer("a", "", "2"), answer("b", "", "3")}, []string{"", "", "3"}},
+		{"twice the same", []string{"a", "b"}, []found{answer("a", "", "1"), answer("a", "", "1")}, []string{"", ""}},
 		{"thrice the same", []string{"a", "b"},
-			[]types.Parameter{answer("a", "", "1"), answer("a", "", "1"), answer("a", "", "1")}, []string{"", ""}},
-		{"nothing asked for", []string{"a", "b"}, []types.Parameter{answer("c", "", "1"), answer("b", "", "2")}, []string{"", "2"}},
-		{"one asked for, one came", []string{"a:3"}, []types.Parameter{answer("somehow", "", "1")}, []string{"1"}},
+			[]found{answer("a", "", "1"), answer("a", "", "1"), answer("a", "", "1")}, []string{"", ""}},
+		{"nothing asked for", []string{"a", "b"}, []found{answer("c", "", "1"), answer("b", "", "2")}, []string{"", "2"}},
+		{"one asked for, one came", []string{"a:3"}, []found{answer("somehow", "", "1")}, []string{"1"}},
 		{"a secret and a parameter of one name", []string{"a", secretReference + "a", "b"},
-			[]types.Parameter{answer("a", "", "1"), answer("b", "", "2")}, []string{"", "", "2"}},
-		{"an empty answer", []string{"a", "b"}, []types.Parameter{{}}, []string{"", ""}},
+			[]found{answer("a", "", "1"), answer("b", "", "2")}, []string{"", "", "2"}},
+		{"an empty answer", []string{"a", "b"}, []found{{}}, []string{"", ""}},
 	}
 	for _, tt := range tests {
 		var asked []*parameter

@@ -6,9 +6,6 @@ import (
 
 	"cache-extension/extension/internal/cache"
 	"cache-extension/extension/internal/config"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 )
 
 // currentStage is the version that Secrets Manager gives to who asks for none.
@@ -54,14 +51,21 @@ func (s *Secrets) Fetch(ctx context.Context, names []string, put func(name strin
 }
 
 func (s *Secrets) getSecretValue(ctx context.Context, r *secret) (*cache.Value, error) {
-	out, err := call(ctx, s.clients, s.clients.secretsIn(r.region).GetSecretValue, &secretsmanager.GetSecretValueInput{
-		SecretId:     aws.String(r.id),
-		VersionStage: orNil(r.stage),
-		VersionId:    orNil(r.versionID),
-	})
-	switch {
-	case err != nil:
+	in := fields{"SecretId": r.id}
+	if r.stage != "" {
+		in["VersionStage"] = r.stage
+	}
+	if r.versionID != "" {
+		in["VersionId"] = r.versionID
+	}
+	var out struct {
+		SecretString *string
+		SecretBinary []byte
+	}
+	if err := s.clients.in(secretsManager, r.region).call(ctx, "GetSecretValue", in, &out); err != nil {
 		return nil, err
+	}
+	switch {
 	case out.SecretString != nil:
 		return &cache.Value{Body: []byte(*out.SecretString)}, nil
 	case out.SecretBinary != nil:

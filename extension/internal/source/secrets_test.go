@@ -70,8 +70,8 @@ func TestSecretRegions(t *testing.T) {
 		elsewhere := config.Secret{Entry: config.Entry{Name: "there", Region: there}, ID: "s"}
 		s := secrets(t, fake, secret1("s"), elsewhere)
 		equal(t, "values", bodies(t, s, "s", "there"), map[string]string{"s": "here", "there": "there"})
-		a, b := s.clients.secretsIn(here), s.clients.secretsIn(here)
-		if a != b || a == s.clients.secretsIn(there) {
+		a, b := s.clients.in(secretsManager, here), s.clients.in(secretsManager, here)
+		if a != b || a == s.clients.in(secretsManager, there) {
 			t.Error("want one client a region")
 		}
 	})

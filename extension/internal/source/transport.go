@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -14,8 +13,6 @@ import (
 	"time"
 
 	"cache-extension/extension/internal/cache"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
 // errProxy stands for the error of net/http, which quotes the address of the proxy and with it its password.
@@ -68,37 +65,6 @@ func newHTTPClient(t http.RoundTripper) *http.Client {
 		// A signature holds for one host, and credentials are for no other.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-}
-
-// complete is an HTTP client that sees an exchange through to its end, and takes an answer without a body for one that broke off. The SDK takes it for {}, by which
-// DynamoDB says that there is no such item.
-type complete struct{ aws.HTTPClient }
-
-func (c complete) Do(r *http.Request) (*http.Response, error) {
-	if r.Body != nil {
-		// The SDK closes the body as soon as it has the answer's header. Its WriteTo then returns io.EOF, which net/http, if it
-		// still probes the body for its end, takes for a broken request: it would hang up before the answer's body has come.
-		r.Body = struct{ io.ReadCloser }{r.Body}
-	}
-	resp, err := c.HTTPClient.Do(r)
-	if err == nil && resp.StatusCode/100 == 2 {
-		resp.Body = &nonEmpty{ReadCloser: resp.Body}
-	}
-	return resp, err
-}
-
-type nonEmpty struct {
-	io.ReadCloser
-	began bool
-}
-
-func (b *nonEmpty) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	b.began = b.began || n > 0
-	if err == io.EOF && !b.began {
-		err = io.ErrUnexpectedEOF
-	}
-	return n, err
 }
 
 // thawing is a transport that closes its idle connections after its sandbox was frozen. The other end may have closed

@@ -61,7 +61,7 @@ func TestThaw(t *testing.T) {
 	}
 }
 
-// TestBodyThatComesAfterItsHeader is read to its end, though the SDK closes the request's body at the header.
+// TestBodyThatComesAfterItsHeader is read to its end: who closes the request's body at the header makes net/http hang up.
 func TestBodyThatComesAfterItsHeader(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.(http.Flusher).Flush()
