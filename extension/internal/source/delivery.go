@@ -44,9 +44,10 @@ func (w *delivery[R]) land(r R, v *cache.Value, err error) {
 	}
 }
 
-// start runs work, which sees to the given resources, on a goroutine. When it panics, what has not landed has failed.
+// start runs work, which sees to the given resources, on a goroutine of its own where there is other work. When it panics,
+// what has not landed has failed.
 func (w *delivery[R]) start(resources []R, work func()) {
-	w.running.Go(func() {
+	guarded := func() {
 		defer func() {
 			if v := recover(); v != nil {
 				err := cache.Panicked(v)
@@ -56,5 +57,10 @@ func (w *delivery[R]) start(resources []R, work func()) {
 			}
 		}()
 		work()
-	})
+	}
+	if len(w.resources) == 1 {
+		guarded()
+		return
+	}
+	w.running.Go(guarded)
 }
