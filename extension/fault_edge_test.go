@@ -71,10 +71,7 @@ func newEdge(t *testing.T, more string) *edge {
 		t.Fatal(err)
 	}
 	e := &edge{t: t, aws: awstest.New(t), caches: make(map[string]*cache.Cache)}
-	clients, err := source.NewClients(cfg, source.Options{HTTPClient: e.aws})
-	if err != nil {
-		t.Fatal(err)
-	}
+	clients := source.NewClients(cfg, source.Options{HTTPClient: e.aws})
 	waiting := cache.NewWaiting(cfg.Server.MaxWaiting)
 	for kind, src := range map[string]cache.Source{
 		"parameters": source.NewParameters(cfg, clients),

@@ -59,7 +59,7 @@ func newWorld(t *testing.T, config string) *world {
 // process is one run of the program inside the test.
 type process struct {
 	t      *testing.T
-	stderr lines
+	stderr *lines
 	stop   context.CancelFunc // as SIGTERM does
 	ended  chan struct{}
 	code   int // once ended
@@ -69,15 +69,14 @@ type process struct {
 func (w *world) start(args ...string) *process {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &process{t: w.t, stop: cancel, ended: make(chan struct{})}
-	p.stderr.grown.L = &p.stderr.mu
+	p := &process{t: w.t, stderr: newLines(), stop: cancel, ended: make(chan struct{})}
 	var environ []string
 	for k, v := range w.env {
 		environ = append(environ, k+"="+v)
 	}
 	go func() {
 		defer close(p.ended)
-		p.code = run(ctx, append([]string{"/opt/extensions/cache-extension"}, args...), environ, io.Discard, &p.stderr)
+		p.code = run(ctx, append([]string{"/opt/extensions/cache-extension"}, args...), environ, io.Discard, p.stderr)
 	}()
 	w.t.Cleanup(func() { cancel(); p.wait() })
 	return p
@@ -165,6 +164,12 @@ type lines struct {
 	mu    sync.Mutex // guards what follows
 	grown sync.Cond
 	buf   bytes.Buffer
+}
+
+func newLines() *lines {
+	l := new(lines)
+	l.grown.L = &l.mu
+	return l
 }
 
 func (l *lines) Write(b []byte) (int, error) {

@@ -31,10 +31,7 @@ func (p program) serve(ctx context.Context) int {
 		report(p.stderr, err)
 		return exitFault
 	}
-	if err := s.start(newLog(p.stderr, false, s.cfg.Log.Level), false); err != nil {
-		report(p.stderr, err)
-		return exitFault
-	}
+	s.start(newLog(p.stderr, false, s.cfg.Log.Level), false)
 	if err := s.prefetch(ctx); err != nil && ctx.Err() == nil {
 		s.close(shutdownTime, "required entries are not there")
 		report(p.stderr, err)
@@ -72,9 +69,7 @@ func (p program) extension(ctx context.Context) int {
 		return p.initError(ctx, api, opened)
 	}
 	json := !strings.EqualFold(p.env["AWS_LAMBDA_LOG_FORMAT"], "Text")
-	if err := s.start(newLog(p.stderr, json, s.cfg.Log.Level), true); err != nil {
-		return p.initError(ctx, api, err)
-	}
+	s.start(newLog(p.stderr, json, s.cfg.Log.Level), true)
 	h := &host{service: s, api: api, snapshot: initialization == "snap-start"}
 	if h.snapshot {
 		s.log.Info("SnapStart: nothing is fetched before the first invocation but what the function's own init reads")

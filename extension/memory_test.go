@@ -45,10 +45,7 @@ dynamodb:
 	fake.CreateTable(region, "t", awstest.KeyAttr{Name: "pk", Type: "S"}, awstest.KeyAttr{})
 
 	synctest.Test(t, func(t *testing.T) {
-		clients, err := source.NewClients(cfg, source.Options{HTTPClient: fake})
-		if err != nil {
-			t.Fatal(err)
-		}
+		clients := source.NewClients(cfg, source.Options{HTTPClient: fake})
 		s := &service{cfg: cfg}
 		entries := make(map[string]int) // by kind: keys, which are all that can be held
 		for name, src := range map[string]cache.Source{

@@ -48,13 +48,10 @@ func open(o config.Options) (*service, error) {
 }
 
 // start makes the AWS clients and begins to answer. It makes no upstream call.
-func (s *service) start(log *slog.Logger, inLambda bool) error {
+func (s *service) start(log *slog.Logger, inLambda bool) {
 	s.log = log
 	cfg := s.cfg
-	clients, err := source.NewClients(cfg, source.Options{Local: !inLambda, Version: version.Number()})
-	if err != nil {
-		return errors.Join(err, s.listener.Close())
-	}
+	clients := source.NewClients(cfg, source.Options{Local: !inLambda, Version: version.Number()})
 	waiting := cache.NewWaiting(cfg.Server.MaxWaiting)
 	caches := make(map[string]*cache.Cache)
 	add := func(name string, src cache.Source) {
@@ -84,7 +81,6 @@ func (s *service) start(log *slog.Logger, inLambda bool) error {
 	log.Info("cache-extension serves", "version", version.Number(), "config", cfg.File, "port", s.listener.Port(),
 		"dynamodb", len(cfg.Items), "parameters", len(cfg.Parameters), "secrets", len(cfg.Secrets),
 		"ttl", cfg.TTL.String(), "prefetch", cfg.Prefetch)
-	return nil
 }
 
 // failed logs one failed flight. Keys are often mail addresses, so only the debug level names them.

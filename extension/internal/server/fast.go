@@ -271,7 +271,7 @@ func parseTarget(line []byte) (kind, name []byte, plain, ok bool) {
 	}
 	target, get := cutPrefix(line[:at], "GET ")
 	if !get {
-		target, ok = cutPrefix(line[:at], "HEAD ")
+		_, ok = cutPrefix(line[:at], "HEAD ")
 		return nil, nil, false, ok
 	}
 	kind, ok = cutPrefix(target, "/")

@@ -116,6 +116,9 @@ func try(ctx context.Context, r *retry.Standard, attempt func() error) error {
 		// What fails after the deadline fails because of it, unless AWS says otherwise.
 		var said *answer
 		over := ended(ctx)
+		if over && errors.Is(err, cache.ErrTimeout) && last == cache.ErrTimeout {
+			return err
+		}
 		if over && !(errors.As(err, &said) && said.code != "") {
 			return last
 		}
@@ -151,6 +154,9 @@ func (c *client) post(ctx context.Context, operation string, body []byte) (*answ
 		"Accept-Encoding": {"identity"},
 	}
 	credentials, err := c.credentials.Retrieve(ctx)
+	if err != nil && ended(ctx) {
+		return nil, &failure{class: cache.ErrTimeout, text: "no AWS credentials in time: AWS was not asked"}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -150,13 +150,10 @@ func TestUserAgent(t *testing.T) {
 			cfg.Secrets = []config.Secret{secret1("a")}
 			cfg.Secrets[0].Region = here
 			got := ""
-			clients, err := NewClients(cfg, Options{Version: version, HTTPClient: roundTrip(func(r *http.Request) (*http.Response, error) {
+			clients := NewClients(cfg, Options{Version: version, HTTPClient: roundTrip(func(r *http.Request) (*http.Response, error) {
 				got = r.UserAgent()
 				return reply(200, `{"SecretString": "x"}`), nil
 			})})
-			if err != nil {
-				t.Fatal(err)
-			}
 			bodies(t, NewSecrets(cfg, clients), "a")
 			equal(t, "User-Agent", got, want)
 		})

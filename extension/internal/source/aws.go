@@ -46,15 +46,11 @@ type Clients struct {
 	clients map[string]*client // by service and region
 }
 
-// NewClients prepares access to AWS. It reads the CA bundle and nothing else: credentials are looked for by the first call.
-// Its error is about the file that AWS_CA_BUNDLE names.
-func NewClients(cfg *config.Config, opts Options) (*Clients, error) {
+// NewClients prepares access to AWS. It reads and calls nothing: credentials are looked for by the first call.
+func NewClients(cfg *config.Config, opts Options) *Clients {
 	calls, credentials := opts.HTTPClient, opts.HTTPClient
 	if calls == nil {
-		t, err := newTransport(cfg.AWS.CABundle, cfg.Timeout)
-		if err != nil {
-			return nil, err
-		}
+		t := newTransport(cfg.AWS.RootCAs, cfg.Timeout)
 		calls, credentials = newHTTPClient(newThawing(t)), newHTTPClient(withoutProxy(t))
 	}
 	return &Clients{
@@ -66,7 +62,7 @@ func NewClients(cfg *config.Config, opts Options) (*Clients, error) {
 		signer:      v4.NewSigner(),
 		slots:       make(chan struct{}, maxCalls),
 		clients:     make(map[string]*client),
-	}, nil
+	}
 }
 
 type limitedKey struct{}

@@ -58,14 +58,11 @@ func TestContainerCredentials(t *testing.T) {
 		cfg := containerConfig()
 		cfg.AWS.ContainerToken, cfg.AWS.ContainerTokenFile = "not this one", file
 		var tokens []string
-		clients, err := NewClients(cfg, Options{HTTPClient: container(fake, func(r *http.Request) (*http.Response, error) {
+		clients := NewClients(cfg, Options{HTTPClient: container(fake, func(r *http.Request) (*http.Response, error) {
 			tokens = append(tokens, r.Header.Get("Authorization"))
 			expires := time.Now().Add(time.Hour).Format(time.RFC3339)
 			return reply(200, `{"AccessKeyId": "AKIDCONTAINER", "SecretAccessKey": "s", "Token": "t", "Expiration": "`+expires+`"}`), nil
 		})})
-		if err != nil {
-			t.Fatal(err)
-		}
 		if tokens != nil {
 			t.Error("credentials were asked for before a call needed them")
 		}
@@ -88,7 +85,7 @@ func TestContainerToken(t *testing.T) {
 		cfg := containerConfig()
 		cfg.AWS.ContainerToken = "token"
 		attempts := 0
-		clients, err := NewClients(cfg, Options{HTTPClient: container(fake, func(r *http.Request) (*http.Response, error) {
+		clients := NewClients(cfg, Options{HTTPClient: container(fake, func(r *http.Request) (*http.Response, error) {
 			equal(t, "Authorization", r.Header.Get("Authorization"), "token")
 			equal(t, "Accept", r.Header.Get("Accept"), "application/json")
 			if attempts++; attempts == 1 {
@@ -96,9 +93,6 @@ func TestContainerToken(t *testing.T) {
 			}
 			return reply(200, `{"AccessKeyId": "AKIDCONTAINER", "SecretAccessKey": "s", "Token": "t"}`), nil
 		})})
-		if err != nil {
-			t.Fatal(err)
-		}
 		bodies(t, NewSecrets(cfg, clients), "a")
 		equal(t, "attempts", attempts, 2)
 	})
@@ -126,7 +120,7 @@ func TestNoCredentials(t *testing.T) {
 		{"no token file", nil, func(c *config.AWS) { c.ContainerTokenFile = "/none/token" },
 			"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: open /none/token: no such file or directory", nil},
 		{"silence", func(r *http.Request) (*http.Response, error) { <-r.Context().Done(); return nil, r.Context().Err() }, nil,
-			"no answer from AWS in time", cache.ErrTimeout},
+			"no AWS credentials in time: AWS was not asked", cache.ErrTimeout},
 		{"a panic", func(*http.Request) (*http.Response, error) { panic("hush") }, nil, "panic of type string", nil},
 	}
 	for _, tt := range tests {
@@ -135,11 +129,8 @@ func TestNoCredentials(t *testing.T) {
 			if tt.change != nil {
 				tt.change(&cfg.AWS)
 			}
-			clients, err := NewClients(cfg, Options{HTTPClient: container(awstest.New(t), tt.answer)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			err = fetch(t, t.Context(), NewSecrets(cfg, clients), "a")["a"].err
+			clients := NewClients(cfg, Options{HTTPClient: container(awstest.New(t), tt.answer)})
+			err := fetch(t, t.Context(), NewSecrets(cfg, clients), "a")["a"].err
 			wantClass(t, tt.name, err, tt.class)
 			if err == nil || err.Error() != tt.want {
 				t.Errorf("%s: error = %v, want %s", tt.name, err, tt.want)
@@ -162,18 +153,12 @@ func TestContainerEndpointNeedsNoProxy(t *testing.T) {
 	defer server.Close()
 	cfg := containerConfig()
 	cfg.AWS.ContainerURI = server.URL
-	clients, err := NewClients(cfg, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	clients := NewClients(cfg, Options{})
 	creds, err := clients.credentials.Retrieve(t.Context())
 	if err != nil || creds.AccessKeyID != "AKIDCONTAINER" || !asked.Load() {
 		t.Errorf("Retrieve = %q, %v", creds.AccessKeyID, err)
 	}
-	base, err := newTransport("", cfg.Timeout)
-	if err != nil {
-		t.Fatal(err)
-	}
+	base := newTransport(nil, cfg.Timeout)
 	if base.Proxy == nil || withoutProxy(base).Proxy != nil {
 		t.Error("want a proxy for AWS's endpoints alone")
 	}
@@ -203,10 +188,7 @@ func TestCLICredentials(t *testing.T) {
 			t.Setenv("PATH", dir)
 			cfg := containerConfig()
 			cfg.AWS.ContainerURI = ""
-			clients, err := NewClients(cfg, Options{HTTPClient: awstest.New(t), Local: true})
-			if err != nil {
-				t.Fatal(err)
-			}
+			clients := NewClients(cfg, Options{HTTPClient: awstest.New(t), Local: true})
 			creds, err := clients.credentials.Retrieve(context.Background())
 			if tt.want == "" {
 				if err != nil || creds.AccessKeyID != "AKIDCLI" {

@@ -271,10 +271,7 @@ func complementAll(cfg *config.Config) {
 func read(t *testing.T, cfg *config.Config, client aws.HTTPClient) map[string]outcome {
 	t.Helper()
 	complementAll(cfg)
-	clients, err := NewClients(cfg, Options{HTTPClient: client})
-	if err != nil {
-		t.Fatal(err)
-	}
+	clients := NewClients(cfg, Options{HTTPClient: client})
 	all := make(map[string]outcome)
 	for _, s := range []cache.Source{NewParameters(cfg, clients), NewSecrets(cfg, clients), NewItems(cfg, clients)} {
 		var names []string
@@ -344,10 +341,7 @@ func BenchmarkCall(b *testing.B) {
 		cfg := testConfig()
 		reads[i].entries(cfg)
 		complementAll(cfg)
-		clients, err := NewClients(cfg, Options{HTTPClient: service})
-		if err != nil {
-			b.Fatal(err)
-		}
+		clients := NewClients(cfg, Options{HTTPClient: service})
 		var source cache.Source = NewSecrets(cfg, clients)
 		if cfg.Items != nil {
 			source = NewItems(cfg, clients)

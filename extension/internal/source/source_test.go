@@ -30,10 +30,7 @@ func testConfig() *config.Config {
 
 func testClients(t *testing.T, cfg *config.Config, fake *awstest.Fake) *Clients {
 	t.Helper()
-	clients, err := NewClients(cfg, Options{HTTPClient: fake})
-	if err != nil {
-		t.Fatalf("NewClients: %v", err)
-	}
+	clients := NewClients(cfg, Options{HTTPClient: fake})
 	return clients
 }
 

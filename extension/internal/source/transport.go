@@ -4,11 +4,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"sync"
 	"time"
 
@@ -18,30 +16,19 @@ import (
 // errProxy stands for the error of net/http, which quotes the address of the proxy and with it its password.
 var errProxy = errors.New("the proxy address in HTTPS_PROXY or HTTP_PROXY could not be read")
 
-// newTransport returns a transport for HTTP/1.1, the only version that the JSON protocols of AWS need. caBundle is a PEM
-// file that replaces the system's roots unless empty. timeout is that of an operation: connecting has no shorter bound of
-// its own, so that an address where nothing answers is a timeout, and none that outlives the operation.
-func newTransport(caBundle string, timeout time.Duration) (*http.Transport, error) {
-	trust := &tls.Config{MinVersion: tls.VersionTLS12}
-	if caBundle != "" {
-		pem, err := os.ReadFile(caBundle)
-		if err != nil {
-			return nil, fmt.Errorf("AWS_CA_BUNDLE: %w", err)
-		}
-		trust.RootCAs = x509.NewCertPool()
-		if !trust.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("AWS_CA_BUNDLE: %s holds no certificate in PEM form", caBundle)
-		}
-	}
+// newTransport returns a transport for HTTP/1.1, the only version that the JSON protocols of AWS need. It trusts roots, or
+// the system's where those are nil. timeout is that of an operation: connecting has no shorter bound of its own, so that an
+// address where nothing answers is a timeout, and none that outlives the operation.
+func newTransport(roots *x509.CertPool, timeout time.Duration) *http.Transport {
 	return &http.Transport{
 		Proxy:               proxy,
 		DialContext:         (&net.Dialer{Timeout: timeout}).DialContext,
-		TLSClientConfig:     trust,
+		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 		TLSHandshakeTimeout: timeout,
 		TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{}, // empty, not nil: no HTTP/2
 		MaxIdleConnsPerHost: 2 * maxCalls,
 		IdleConnTimeout:     90 * time.Second,
-	}, nil
+	}
 }
 
 func proxy(r *http.Request) (*url.URL, error) {
