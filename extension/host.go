@@ -54,16 +54,16 @@ func (p program) extension(ctx context.Context) int {
 	s, opened := open(p.config)
 	api := lambda.New(p.env["AWS_LAMBDA_RUNTIME_API"], p.name)
 	initialization := p.env["AWS_LAMBDA_INITIALIZATION_TYPE"]
-	if initialization != managedInstances {
-		// The function is the only client and mostly waits for us: a second processor costs more in waking it than it does.
-		runtime.GOMAXPROCS(1)
-	}
 	if err := register(ctx, api, initialization); err != nil {
 		if ctx.Err() != nil {
 			return exitOK // nothing was begun
 		}
 		report(p.stderr, errors.Join(opened, err))
 		return exitFault
+	}
+	if initialization != managedInstances {
+		// The function is the only client and mostly waits for us: a second processor costs more in waking it than it does.
+		runtime.GOMAXPROCS(1)
 	}
 	if opened != nil {
 		return p.initError(ctx, api, opened)
