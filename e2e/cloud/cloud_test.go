@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -113,6 +114,60 @@ func TestProxyHangsUntilTheFaultEnds(t *testing.T) {
 	if err := client.Call(t.Context(), "AmazonSSM.GetParameter", nil); err != nil {
 		t.Errorf("a call after the fault: %v", err)
 	}
+}
+
+// TestProxyDelays calls the handler itself: the clock of a bubble stands still while a socket is read.
+func TestProxyDelays(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		fault  Fault
+		delay  time.Duration
+		gone   time.Duration // when the caller gives up
+		status int           // 0 is a dropped connection
+		want   time.Duration
+	}{
+		{"no delay", None, 0, time.Second, http.StatusOK, 0},
+		{"an answer", None, 40 * time.Millisecond, time.Second, http.StatusOK, 40 * time.Millisecond},
+		{"a refusal", Throttle, 40 * time.Millisecond, time.Second, http.StatusBadRequest, 40 * time.Millisecond},
+		{"a drop", Drop, 40 * time.Millisecond, time.Second, 0, 40 * time.Millisecond},
+		{"a caller who gives up", None, 40 * time.Millisecond, 10 * time.Millisecond, 0, 10 * time.Millisecond},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &Proxy{calls: make(map[string]int), changed: make(chan struct{})}
+			p.SetFault(tt.fault)
+			p.SetDelay(tt.delay)
+			ctx, cancel := context.WithTimeout(t.Context(), tt.gone)
+			defer cancel()
+			w := httptest.NewRecorder()
+			start := time.Now()
+			dropped := call(p.before(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})), w,
+				httptest.NewRequestWithContext(ctx, http.MethodPost, "/", nil))
+			if got := time.Since(start); got != tt.want {
+				t.Errorf("%s: took %v, want %v", tt.name, got, tt.want)
+			}
+			if want := tt.status == 0; dropped != want {
+				t.Errorf("%s: dropped is %v, want %v", tt.name, dropped, want)
+			}
+			if !dropped && w.Code != tt.status {
+				t.Errorf("%s: status %d, want %d", tt.name, w.Code, tt.status)
+			}
+		})
+	}
+}
+
+// call has a handler answer and says whether it dropped the connection instead.
+func call(h http.Handler, w http.ResponseWriter, r *http.Request) (dropped bool) {
+	defer func() {
+		switch reason := recover(); reason {
+		case nil:
+		case http.ErrAbortHandler:
+			dropped = true
+		default:
+			panic(reason)
+		}
+	}()
+	h.ServeHTTP(w, r)
+	return false
 }
 
 func TestProxyClosesIdleConnections(t *testing.T) {

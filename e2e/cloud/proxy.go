@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Fault is how a Proxy lets a call fail. The zero Fault is none.
@@ -23,7 +24,7 @@ const (
 	Hang                  // as Drop, but only at the next SetFault, if the caller waits so long
 )
 
-// Proxy stands before a stand-in. It counts what is asked of it and can play bad weather.
+// Proxy stands before a stand-in. It counts what is asked of it and can play distance and bad weather.
 type Proxy struct {
 	URL    string // such as http://127.0.0.1:40001
 	Target string // URL of the stand-in, for who is not to be counted or to suffer faults
@@ -33,7 +34,8 @@ type Proxy struct {
 	calls   map[string]int
 	fault   Fault            // of all operations but
 	faults  map[string]Fault // those here
-	changed chan struct{}    // closed at the next SetFault
+	delay   time.Duration
+	changed chan struct{} // closed at the next SetFault
 }
 
 // StartProxy starts a proxy before the server at target, on a free port of 127.0.0.1.
@@ -52,9 +54,24 @@ func StartProxy(target string) (*Proxy, error) {
 		return nil, err
 	}
 	p.URL = "http://" + listener.Addr().String()
-	p.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	p.server = &http.Server{Handler: p.before(forward)}
+	go p.server.Serve(listener) // ends with Close
+	return p, nil
+}
+
+// before handles a call as the weather is, and has forward answer it when that is fine.
+func (p *Proxy) before(forward http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-		switch fault, changed := p.count(operation); fault {
+		fault, delay, changed := p.count(operation)
+		if delay > 0 {
+			select {
+			case <-time.After(delay):
+			case <-r.Context().Done():
+				panic(http.ErrAbortHandler)
+			}
+		}
+		switch fault {
 		case None:
 			forward.ServeHTTP(w, r)
 		case Throttle:
@@ -72,9 +89,7 @@ func StartProxy(target string) (*Proxy, error) {
 		default:
 			panic(http.ErrAbortHandler) // drops the connection
 		}
-	})}
-	go p.server.Serve(listener) // ends with Close
-	return p, nil
+	})
 }
 
 // Calls returns how often each operation, such as GetParameter, was asked for since the last call of Calls.
@@ -113,6 +128,14 @@ func (p *Proxy) SetDown(down bool) {
 	}
 }
 
+// SetDelay makes the proxy wait so long from now on before it answers or drops a call, as if AWS were that far away.
+// Connections are opened without delay.
+func (p *Proxy) SetDelay(delay time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay = delay
+}
+
 // CloseIdle closes the connections on which nothing is under way, as servers do with those that were idle for long.
 func (p *Proxy) CloseIdle() {
 	p.server.SetKeepAlivesEnabled(false)
@@ -122,8 +145,8 @@ func (p *Proxy) CloseIdle() {
 // Close ends the proxy.
 func (p *Proxy) Close() { p.server.Close() }
 
-// count counts one call and tells what becomes of it; changed is closed when that may be another.
-func (p *Proxy) count(operation string) (fault Fault, changed <-chan struct{}) {
+// count counts one call and tells what becomes of it, and after how long; changed is closed when that may be another.
+func (p *Proxy) count(operation string) (fault Fault, delay time.Duration, changed <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.calls[operation]++
@@ -131,7 +154,7 @@ func (p *Proxy) count(operation string) (fault Fault, changed <-chan struct{}) {
 	if !ok {
 		fault = p.fault
 	}
-	return fault, p.changed
+	return fault, p.delay, p.changed
 }
 
 // refuse answers as AWS's JSON protocols do, whose clients take the error's code from the body.

@@ -1,17 +1,25 @@
 // Command demo shows cache-extension at work without an AWS account, Docker or root: AWS's own Lambda runtime emulator runs
 // the sample function with the extension beside it, moto stands in for AWS. It prints what the function reads and how long
-// reads take, directly and through the cache. Run it in the root of the checkout.
+// reads take, directly and through the cache. Run it in the root of the checkout:
+//
+//	go run ./e2e/demo                           moto answers at once
+//	go run ./e2e/demo -latency 0,10ms,40ms      it answers as if it were that far away
+//	go run ./e2e/demo -docs                     rewrite the tables of docs/latency.md
 package main
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -29,11 +37,11 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := run(ctx)
+	err := run(ctx, os.Args[1:])
 	if ctx.Err() != nil {
 		err = errors.New("interrupted; nothing is left running")
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		// In a terminal an interrupt reaches both processes: the outer one says so.
 		if ctx.Err() == nil || !sandbox.Inside() {
 			fmt.Fprintln(os.Stderr, "demo:", err)
@@ -43,9 +51,51 @@ func main() {
 	}
 }
 
+// options are what the arguments ask for.
+type options struct {
+	latencies []time.Duration // of AWS, one table for each
+	docs      bool            // write them into the page, too
+	artifacts string          // the folder of what was built, which the process in the sandbox is told
+}
+
+// documented are the latencies of the page.
+const documented = "0,10ms,40ms"
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	latencies := flags.String("latency", "", "how long AWS takes to answer, such as "+documented+", for a table each; 0 when empty")
+	flags.BoolVar(&o.docs, "docs", false, "rewrite the tables of "+page+", which are for "+documented)
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	o.artifacts = flags.Arg(0)
+	switch {
+	case o.docs && *latencies != "":
+		return o, errors.New("-docs takes no -latency: the page is for " + documented)
+	case o.docs:
+		*latencies = documented
+	case *latencies == "":
+		*latencies = "0"
+	}
+	for text := range strings.SplitSeq(*latencies, ",") {
+		latency, err := time.ParseDuration(text)
+		if err != nil || latency < 0 {
+			return o, fmt.Errorf("-latency: %q is no time such as 10ms", text)
+		}
+		o.latencies = append(o.latencies, latency)
+	}
+	return o, nil
+}
+
 // run prepares the demo and has show do the rest in a sandbox, where the system gives one.
-func run(ctx context.Context) error {
+func run(ctx context.Context, args []string) error {
 	if err := sandbox.Enter(); err != nil {
+		return err
+	}
+	asked, err := parse(args, os.Stderr)
+	if err != nil {
 		return err
 	}
 	if sandbox.Inside() {
@@ -53,7 +103,10 @@ func run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return show(ctx, folders, inEmulator(folders, os.Args[1]))
+		return show(ctx, folders, inEmulator(folders, asked.artifacts), asked)
+	}
+	if asked.artifacts != "" {
+		return fmt.Errorf("unknown argument %q", asked.artifacts)
 	}
 	if _, err := exec.LookPath("node"); err != nil {
 		return errors.New("node is not installed; the sample function needs it")
@@ -64,6 +117,9 @@ func run(ctx context.Context) error {
 	}
 	defer os.RemoveAll(artifacts)
 	refused := sandbox.Check(ctx)
+	if refused != nil && asked.docs {
+		return fmt.Errorf("-docs needs AWS's emulator: %w", refused)
+	}
 	program := "build"
 	if refused == nil {
 		program = map[string]string{"amd64": "build-CacheExtensionLayerX86", "arm64": "build-CacheExtensionLayerArm"}[runtime.GOARCH]
@@ -79,9 +135,9 @@ func run(ctx context.Context) error {
 	}
 	if refused != nil {
 		fmt.Printf(fallback, refused)
-		return show(ctx, folders, inPlainNode(artifacts))
+		return show(ctx, folders, inPlainNode(artifacts), asked)
 	}
-	inner, err := sandbox.Command(ctx, artifacts)
+	inner, err := sandbox.Command(ctx, append(slices.Clone(args), artifacts)...)
 	if err != nil {
 		return err
 	}
@@ -105,7 +161,8 @@ func build(ctx context.Context, target, dir string) error {
 }
 
 // show reads in the ways there are and prints what was read and how long that took.
-func show(ctx context.Context, folders map[string]string, deploy deployer) error {
+func show(ctx context.Context, folders map[string]string, deploy deployer, asked options) error {
+	where := here(ctx)
 	moto, err := cloud.StartMoto(ctx, folders[parts.Moto])
 	if err != nil {
 		return err
@@ -120,25 +177,28 @@ func show(ctx context.Context, folders map[string]string, deploy deployer) error
 	}
 	defer proxy.Close()
 
-	fmt.Fprintf(os.Stderr, "reading %d times, directly and through the cache\n", 3*starts*(1+later))
-	uncached, err := direct(ctx, proxy)
-	if err != nil {
-		return err
-	}
-	onDemand, _, err := cached(ctx, proxy, deploy, false)
-	if err != nil {
-		return err
-	}
-	prefetched, values, err := cached(ctx, proxy, deploy, true)
-	if err != nil {
-		return err
+	var tables []table
+	var values map[string]string
+	for _, latency := range asked.latencies {
+		t := table{latency: latency}
+		fmt.Fprintf(os.Stderr, "reading %d times, directly and through the cache%s\n", 3*starts*(1+later), t.when())
+		proxy.SetDelay(latency)
+		if values, err = t.measure(ctx, proxy, deploy); err != nil {
+			return err
+		}
+		tables = append(tables, t)
 	}
 	fmt.Print("\nWhat the sample function read from the extension\n\n")
 	printValues(os.Stdout, values)
-	fmt.Printf("\nHow long a read took: %d starts, %d invocations each\n\n", starts, 1+later)
-	printTable(os.Stdout, []way{uncached, onDemand, prefetched})
+	for _, t := range tables {
+		fmt.Printf("\nHow long a read took%s: %d starts, %d invocations each\n\n", t.when(), starts, 1+later)
+		t.print(os.Stdout)
+	}
 	fmt.Print(explanation)
-	return nil
+	if !asked.docs {
+		return nil
+	}
+	return document(page, where, tables)
 }
 
 const fallback = `

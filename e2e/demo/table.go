@@ -45,6 +45,35 @@ type way struct {
 	by   map[string]*measurement // cachetype
 }
 
+// table is how long reads took in all ways, with AWS answering after a time.
+type table struct {
+	latency time.Duration
+	ways    []way
+}
+
+// measure reads in all ways and returns what the sample function read at last.
+func (t *table) measure(ctx context.Context, proxy *cloud.Proxy, deploy deployer) (values map[string]string, err error) {
+	uncached, err := direct(ctx, proxy)
+	if err != nil {
+		return nil, err
+	}
+	onDemand, _, err := cached(ctx, proxy, deploy, false)
+	if err != nil {
+		return nil, err
+	}
+	prefetched, values, err := cached(ctx, proxy, deploy, true)
+	t.ways = []way{uncached, onDemand, prefetched}
+	return values, err
+}
+
+// when says what latency the table is for, unless that is none.
+func (t *table) when() string {
+	if t.latency == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" with AWS %v away", t.latency)
+}
+
 func newWay(name string) way {
 	w := way{name: name, by: make(map[string]*measurement)}
 	for _, r := range resources {
@@ -133,18 +162,24 @@ func printValues(out io.Writer, values map[string]string) {
 	}
 }
 
-// printTable prints how long reads took, a line for each resource and way.
-func printTable(out io.Writer, ways []way) {
+// print prints a line for each resource and way.
+func (t *table) print(out io.Writer) {
 	fmt.Fprintf(out, "  %-32s%11s%11s%11s%15s\n", "milliseconds", "first p50", "later p50", "later p99", "calls of AWS")
 	for _, r := range resources {
-		for _, w := range ways {
+		for _, w := range t.ways {
 			m := w.by[r.cachetype]
-			fmt.Fprintf(out, "  %-12s%-20s%11.2f%11.2f%11.2f%8d of %4d\n", r.cachetype, w.name,
-				milliseconds(percentile(m.first, 50)), milliseconds(percentile(m.later, 50)), milliseconds(percentile(m.later, 99)),
-				m.calls, len(m.first)+len(m.later))
+			first, p50, p99 := m.figures()
+			fmt.Fprintf(out, "  %-12s%-20s%11.2f%11.2f%11.2f%8d of %4d\n", r.cachetype, w.name, first, p50, p99, m.calls, m.reads())
 		}
 	}
 }
+
+// figures returns the median of the first reads, and the median and the 99th percentile of later ones, in milliseconds.
+func (m *measurement) figures() (first, p50, p99 float64) {
+	return milliseconds(percentile(m.first, 50)), milliseconds(percentile(m.later, 50)), milliseconds(percentile(m.later, 99))
+}
+
+func (m *measurement) reads() int { return len(m.first) + len(m.later) }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
