@@ -69,6 +69,9 @@ func (p *parser) unreadable(data []byte) *Fault {
 	if len(data) > maxBytes {
 		return &Fault{File: p.file, Text: "larger than 1 MiB, the most that is read (is it the right file?)"}
 	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return &Fault{File: p.file, Text: "an empty file (list what to cache under parameters, secrets or dynamodb)"}
+	}
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
 		return &Fault{File: p.file, Text: "UTF-16 text (save the file as UTF-8)"}
 	}

@@ -95,7 +95,7 @@ func TestAWS(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := Parse("config.yaml", nil, Options{Env: tt.input})
+			c, err := Parse("config.yaml", []byte("{}"), Options{Env: tt.input})
 			if err != nil {
 				t.Fatalf("Parse with %v = %v", tt.input, err)
 			}
@@ -116,7 +116,7 @@ func TestContainerURIFaults(t *testing.T) {
 		{"two headers", "AWS_CONTAINER_AUTHORIZATION_TOKEN=a\nb", "AWS_CONTAINER_AUTHORIZATION_TOKEN: holds a line break, which no header may"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := Parse("config.yaml", nil, Options{Env: []string{tt.input}})
+			_, err := Parse("config.yaml", []byte("{}"), Options{Env: []string{tt.input}})
 			if err == nil || err.Error() != tt.want {
 				t.Errorf("Parse with %q = %v, want %s", tt.input, err, tt.want)
 			}
@@ -138,7 +138,7 @@ func TestCABundle(t *testing.T) {
 	if err := os.WriteFile(file, bundle, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := parse(t, "", "AWS_CA_BUNDLE="+file).AWS; got.CABundle != file || !want.Equal(got.RootCAs) {
+	if got := parse(t, "{}", "AWS_CA_BUNDLE="+file).AWS; got.CABundle != file || !want.Equal(got.RootCAs) {
 		t.Errorf("Parse with AWS_CA_BUNDLE=%s: %q with roots %v, want that file and %v", file, got.CABundle, got.RootCAs, want)
 	}
 }

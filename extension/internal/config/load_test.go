@@ -21,10 +21,10 @@ func TestLoadFindsTheFile(t *testing.T) {
 		}
 		return path
 	}
-	asked := write("asked.yaml", "")
-	named := write("named.yaml", "")
-	task := write("task/config.yaml", "")
-	write("config.yaml", "")
+	asked := write("asked.yaml", "{}")
+	named := write("named.yaml", "{}")
+	task := write("task/config.yaml", "{}")
+	write("config.yaml", "{}")
 	t.Chdir(dir)
 
 	for _, tt := range []struct {

@@ -270,7 +270,7 @@ func TestWarnings(t *testing.T) {
 		options     Options
 		want        string
 	}{
-		{"empty file", "", Options{}, "config.yaml: nothing to cache (list it under parameters, secrets or dynamodb)"},
+		{"empty mapping", "{}", Options{}, "config.yaml: nothing to cache (list it under parameters, secrets or dynamodb)"},
 		{"only a comment", "# nothing\n", Options{}, "config.yaml: nothing to cache (list it under parameters, secrets or dynamodb)"},
 		{"only a mark", "---\n", Options{}, "config.yaml: nothing to cache (list it under parameters, secrets or dynamodb)"},
 		{"empty sections", "parameters:\nsecrets: []\n", Options{}, "config.yaml: nothing to cache (list it under parameters, secrets or dynamodb)"},
