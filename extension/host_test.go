@@ -147,6 +147,20 @@ func TestRequiredEntryIsAskedForAgain(t *testing.T) {
 	}
 }
 
+func TestRequiredEntryNamesWhatAWSSaidLast(t *testing.T) {
+	w := newWorld(t, "prefetch_timeout: 600ms\nsecrets:\n  - name: s\n    required: true\n")
+	w.env["AWS_MAX_ATTEMPTS"] = "1"
+	w.aws.Fail(awstest.Match{}, awstest.Fault{Code: "ThrottlingException"})
+	p := w.start()
+	if told := w.lambda.WaitInitError(); !strings.Contains(told.Message, "ThrottlingException") {
+		t.Errorf("init/error %q, want what AWS said", told.Message)
+	}
+	p.wait()
+	if strings.Contains(p.stderr.String(), "first readers") {
+		t.Errorf("the log leaves to its first reader what is required:\n%s", p.stderr.String())
+	}
+}
+
 func TestPrefetchThatRunsOutOfTimeSaysSo(t *testing.T) {
 	w := newWorld(t, "prefetch: true\nprefetch_timeout: 100ms\nparameters:\n  - names: [a, b]\n")
 	w.aws.Fail(awstest.Match{Times: 1}, awstest.Fault{Hang: true})

@@ -22,6 +22,7 @@ import (
 func main() {
 	ctx, stop := context.WithCancel(context.Background())
 	go func() { // beside the start, which it would make a twentieth longer
+		signal.Ignore(syscall.SIGPIPE) // nobody reading the log is no reason to end
 		signals := make(chan os.Signal, 1)
 		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 		<-signals

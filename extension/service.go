@@ -112,12 +112,12 @@ func (s *service) prefetch(ctx context.Context) error {
 	}
 	var required []error
 	for {
-		again := make(map[*cache.Key]bool)
+		var again []failure
 		for _, f := range failed {
 			switch {
 			case !f.Key.Required:
 			case ctx.Err() == nil && !errors.Is(f.Err, cache.ErrMissing) && !errors.Is(f.Err, cache.ErrDenied):
-				again[f.Key] = true
+				again = append(again, f)
 			default:
 				required = append(required, fmt.Errorf("%s:%d: %s: %q is required: %w", s.cfg.File, f.Key.Line, f.kind, f.Key.Name, f.Err))
 			}
@@ -125,14 +125,32 @@ func (s *service) prefetch(ctx context.Context) error {
 		if len(again) == 0 {
 			return errors.Join(required...)
 		}
-		sleep(ctx, retryPause)
-		failed = s.warm(ctx, func(k *cache.Key) bool { return again[k] })
+		failed = again
+		if sleep(ctx, retryPause); ctx.Err() == nil {
+			failed = s.rewarm(ctx, again)
+		}
 	}
 }
 
+// rewarm fetches what failed once more. Where ctx ends first, what was told before is still why.
+func (s *service) rewarm(ctx context.Context, before []failure) []failure {
+	was := make(map[*cache.Key]failure)
+	for _, f := range before {
+		was[f.Key] = f
+	}
+	failed := s.warm(ctx, func(k *cache.Key) bool { return was[k].Key != nil })
+	for i, f := range failed {
+		if ctx.Err() != nil && errors.Is(f.Err, cache.ErrTimeout) {
+			failed[i] = was[f.Key]
+		}
+	}
+	return failed
+}
+
+// count counts those that may wait for their first reader.
 func count(failed []failure, class error) (n int) {
 	for _, f := range failed {
-		if errors.Is(f.Err, class) {
+		if !f.Key.Required && errors.Is(f.Err, class) {
 			n++
 		}
 	}

@@ -30,6 +30,7 @@ func itemID(i int) string        { return fmt.Sprintf("item-%04d", i) }
 // yaml is the config.yaml.
 func (f fixture) yaml() []byte {
 	var b bytes.Buffer
+	b.WriteString("# made by the benchmark\n") // a file that is empty is refused
 	b.WriteString(f.settings)
 	section(&b, "parameters", f.parameters, func(i int) { fmt.Fprintf(&b, "  - name: %s\n", parameterName(i)) })
 	section(&b, "secrets", f.secrets, func(i int) { fmt.Fprintf(&b, "  - name: %s\n", secretName(i)) })

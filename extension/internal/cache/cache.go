@@ -4,6 +4,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -138,18 +139,18 @@ func (c *Cache) Get(ctx context.Context, name string, refresh bool) (Answer, err
 	return a, nil
 }
 
-// Hit answers a read of name if a fresh value is in memory. It waits for nobody and starts nothing.
-func (c *Cache) Hit(name string) (Answer, bool) {
+// Hit answers a read of name if a fresh value of at most most bytes is in memory. It waits for nobody and starts nothing.
+func (c *Cache) Hit(name string, most int) (Answer, bool) {
 	key, member, ok := c.source.Find(name)
 	if !ok || member != "" {
 		return Answer{}, false
 	}
-	return c.fresh(c.slots[key])
+	return c.fresh(c.slots[key], most)
 }
 
 // fresh is the way of a hit: the map's lock and two atomic adds.
-func (c *Cache) fresh(s *slot) (Answer, bool) {
-	if e := c.look(s); e != nil {
+func (c *Cache) fresh(s *slot, most int) (Answer, bool) {
+	if e := c.look(s); e != nil && len(e.value.Body) <= most {
 		if a := s.answer(e, c.now(), Hit); a.TTL > 0 {
 			c.hit(s)
 			return a, true
@@ -160,7 +161,7 @@ func (c *Cache) fresh(s *slot) (Answer, bool) {
 
 func (c *Cache) get(ctx context.Context, s *slot, refresh bool) (Answer, error) {
 	if !refresh {
-		if a, ok := c.fresh(s); ok {
+		if a, ok := c.fresh(s, math.MaxInt); ok {
 			return a, nil
 		}
 	}

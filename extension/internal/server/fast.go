@@ -41,7 +41,8 @@ func newConn(nc net.Conn, s *Server) *conn {
 // firstBytes is how much of a further request must have come before net/http takes it for one and bounds the rest.
 const firstBytes = 4
 
-// smallBody is up to which size a body is copied behind its header, to be sent in one write.
+// smallBody is up to which size a body is copied behind its header, to be sent in one write. A larger one may wait for its
+// reader, and net/http, which knows of it then, waits at a shutdown.
 const smallBody = 16 << 10
 
 // Read gives net/http what is not a plain hit.
@@ -154,19 +155,14 @@ func (c *conn) answer(h head) (done bool) {
 			c.s.conns.end(c)
 		}
 	}()
-	a, ok := kept.Hit(string(h.name))
+	a, ok := kept.Hit(string(h.name), smallBody)
 	if !ok {
 		return false
 	}
 	sent := c.s.representation(a.Value)
 	c.out = sent.appendHead(c.out[:0], a)
-	if len(sent.body) <= smallBody {
-		c.out = append(c.out, sent.body...)
-		c.Conn.Write(c.out) // an error shows at the next read
-		return true
-	}
-	both := net.Buffers{c.out, sent.body}
-	both.WriteTo(c.Conn)
+	c.out = append(c.out, sent.body...)
+	c.Conn.Write(c.out) // an error shows at the next read
 	return true
 }
 

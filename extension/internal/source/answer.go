@@ -62,6 +62,9 @@ func send(client aws.HTTPClient, r *http.Request) (*answer, error) {
 	}
 	defer resp.Body.Close()
 	a := &answer{status: resp.StatusCode, requestID: resp.Header.Get("X-Amzn-Requestid"), date: resp.Header.Get("Date")}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		return nil, a.unreadable(errMalformed) // its body is the bare connection, which no context ends
+	}
 	if a.body, err = readBody(resp); err != nil {
 		return nil, a.unreadable(err)
 	}

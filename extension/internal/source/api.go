@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"sync/atomic"
@@ -190,11 +191,12 @@ func (c *client) setClock(date string, sent, received time.Time) bool {
 	return true
 }
 
-// newRetryer returns the SDK's standard retryer. Its own limit of 20 s between attempts would eat any timeout.
+// newRetryer returns the SDK's standard retryer. Its own limit of 20 s between attempts would eat any timeout, and with one
+// below a second it has no jitter.
 func newRetryer(maxAttempts int) *retry.Standard {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = maxAttempts
-		o.MaxBackoff = maxBackoff
+		o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return rand.N(maxBackoff), nil })
 		o.Retryables = retryables()
 	})
 }

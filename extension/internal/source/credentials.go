@@ -115,6 +115,8 @@ func explainContainer(err error) string {
 		return "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: " + file.Error()
 	case errors.As(err, &answered) && answered.status/100 != 2:
 		return fmt.Sprintf("the container credentials endpoint answered with HTTP %d", answered.status)
+	case errors.Is(err, errMalformed):
+		return "what the container credentials endpoint answered is not credentials"
 	default:
 		return "the container credentials endpoint could not be read: " + connection(err)
 	}

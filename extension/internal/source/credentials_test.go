@@ -112,9 +112,9 @@ func TestNoCredentials(t *testing.T) {
 			return reply(403, `{"code": "AccessDeniedException", "message": "hush"}`), nil
 		}, nil, "the container credentials endpoint answered with HTTP 403", nil},
 		{"not JSON", func(*http.Request) (*http.Response, error) { return reply(200, `hush`), nil }, nil,
-			"the container credentials endpoint could not be read: broken", nil},
+			"what the container credentials endpoint answered is not credentials", nil},
 		{"no secret key", func(*http.Request) (*http.Response, error) { return reply(200, `{"AccessKeyId": "hush"}`), nil }, nil,
-			"the container credentials endpoint could not be read: broken", nil},
+			"what the container credentials endpoint answered is not credentials", nil},
 		{"refused", func(*http.Request) (*http.Response, error) { return nil, awstest.ErrRefused }, nil,
 			"the container credentials endpoint could not be read: dial tcp: connect: connection refused", nil},
 		{"no token file", nil, func(c *config.AWS) { c.ContainerTokenFile = "/none/token" },

@@ -209,6 +209,9 @@ func (s *Parameters) getParametersByPath(ctx context.Context, p *parameter) (*ca
 		if out.NextToken == "" {
 			break
 		}
+		if out.NextToken == in["NextToken"] {
+			return nil, &failure{text: "AWS's answer names the page that it is as the next one"}
+		}
 		in["NextToken"] = out.NextToken
 	}
 	return &cache.Value{Body: appendMembers(nil, members), Members: members}, nil

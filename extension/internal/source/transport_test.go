@@ -78,6 +78,30 @@ func TestBodyThatComesAfterItsHeader(t *testing.T) {
 	}
 }
 
+// TestSwitchingProtocols: the body of a 101 is the connection itself, which would be read without end.
+func TestSwitchingProtocols(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+		io.Copy(io.Discard, conn) // until the client hangs up
+		conn.Close()
+	}))
+	defer server.Close()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := newTransport(nil, time.Minute)
+	defer transport.CloseIdleConnections()
+	if a, err := send(newHTTPClient(transport), r); err == nil {
+		t.Errorf("send = %+v, want an error", a)
+	}
+}
+
 func TestRootCAs(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) }))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
