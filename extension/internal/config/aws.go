@@ -29,20 +29,21 @@ func (p *parser) aws() {
 // authorities reads the certificates to trust instead of the system's. What else is in the file is passed over: bundles
 // hold remarks and, now and then, a certificate of a kind that Go does not read.
 func (p *parser) authorities() {
-	a := &p.cfg.AWS
 	const envBundle = "AWS_CA_BUNDLE"
-	if a.CABundle = p.env[envBundle]; a.CABundle == "" {
+	path := p.env[envBundle]
+	if path == "" {
 		return
 	}
-	bundle, err := os.ReadFile(a.CABundle)
+	bundle, err := os.ReadFile(path)
 	if err != nil {
-		p.envFault("%s: %s cannot be read: %v", envBundle, a.CABundle, plain(err))
+		p.envFault("%s: %s cannot be read: %v", envBundle, path, plain(err))
 		return
 	}
-	a.RootCAs = x509.NewCertPool()
-	if !a.RootCAs.AppendCertsFromPEM(bundle) {
-		p.envFault("%s: %s holds no certificate in PEM form", envBundle, a.CABundle)
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(bundle) {
+		p.envFault("%s: %s holds no certificate in PEM form", envBundle, path)
 	}
+	p.cfg.AWS.RootCAs = roots
 }
 
 // credentials reads the keys and where else credentials come from. Values appear in no message.

@@ -103,6 +103,5 @@ type AWS struct {
 
 	FIPS, DualStack bool
 	MaxAttempts     int            // requests per fetch, at least 1; 3 by default
-	CABundle        string         // path of the PEM file that RootCAs was read from; empty when there is none
 	RootCAs         *x509.CertPool // authorities to trust instead of the system's; nil for the system's
 }

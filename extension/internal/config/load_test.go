@@ -58,8 +58,8 @@ func TestUsualPlaces(t *testing.T) {
 		{"terminal", nil, []string{"/var/task/config.yaml", "config.yaml"}},
 		{"Lambda", environment{"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001"}, []string{"/var/task/config.yaml"}},
 		{
-			"emulator", environment{"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001", "LAMBDA_TASK_ROOT": "/work"},
-			[]string{"/work/config.yaml", "/var/task/config.yaml"},
+			"emulator", environment{"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001", "LAMBDA_TASK_ROOT": "/elsewhere"},
+			[]string{"/elsewhere/config.yaml", "/var/task/config.yaml"},
 		},
 		{"same place twice", environment{"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001", "LAMBDA_TASK_ROOT": "/var/task"}, []string{"/var/task/config.yaml"}},
 	} {
