@@ -107,7 +107,7 @@ func (s *service) prefetch(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.PrefetchTimeout)
 	defer cancel()
 	failed := s.warm(ctx, func(k *cache.Key) bool { return k.Required || s.cfg.Prefetch })
-	if late := count(failed, cache.ErrTimeout); ctx.Err() != nil && late > 0 {
+	if late := late(failed); ctx.Err() != nil && late > 0 {
 		s.log.Warn("prefetch_timeout came first; the rest is left to its first readers", "entries", late)
 	}
 	var required []error
@@ -147,18 +147,23 @@ func (s *service) rewarm(ctx context.Context, before []failure) []failure {
 	return failed
 }
 
-// count counts those that may wait for their first reader.
-func count(failed []failure, class error) (n int) {
+// late counts what did not land in time and may wait for its first reader.
+func late(failed []failure) (n int) {
 	for _, f := range failed {
-		if !f.Key.Required && errors.Is(f.Err, class) {
+		if !f.Key.Required && errors.Is(f.Err, cache.ErrTimeout) {
 			n++
 		}
 	}
 	return n
 }
 
+// refreshTimeouts bounds a refresh, in timeouts of one fetch: what a path may take alone.
+const refreshTimeouts = 10
+
 // refresh fetches anew what was read since it was fetched and is due.
 func (s *service) refresh(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, refreshTimeouts*s.cfg.Timeout)
+	defer cancel()
 	s.warmEach(ctx, func(k kind) []string { return k.cache.Due() })
 }
 
