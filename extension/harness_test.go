@@ -52,6 +52,7 @@ func newWorld(t *testing.T, config string) *world {
 		"AWS_ENDPOINT_URL":       endpoint.URL,
 		"CACHE_EXTENSION_CONFIG": w.file,
 		"CACHE_EXTENSION_PORT":   "0",
+		"GOMAXPROCS":             "2", // the program must not take processors from the tests that it runs in
 	}
 	return w
 }

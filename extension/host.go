@@ -54,15 +54,15 @@ func (p program) extension(ctx context.Context) int {
 	s, opened := open(p.config)
 	api := lambda.New(p.env["AWS_LAMBDA_RUNTIME_API"], p.name)
 	initialization := p.env["AWS_LAMBDA_INITIALIZATION_TYPE"]
-	if err := register(ctx, api, initialization); err != nil {
+	managed, err := register(ctx, api, initialization)
+	if err != nil {
 		if ctx.Err() != nil {
 			return exitOK // nothing was begun
 		}
 		report(p.stderr, errors.Join(opened, err))
 		return exitFault
 	}
-	if initialization != managedInstances {
-		// The function is the only client and mostly waits for us: a second processor costs more in waking it than it does.
+	if onlyClient(managed, p.env) {
 		runtime.GOMAXPROCS(1)
 	}
 	if opened != nil {
@@ -83,18 +83,22 @@ func (p program) extension(ctx context.Context) int {
 // managedInstances is the initialization type of environments that many invocations share at a time.
 const managedInstances = "lambda-managed-instances"
 
+// onlyClient says whether one invocation at a time reads from us and mostly waits for us: a second processor costs more in
+// waking it than it does. Whoever sets GOMAXPROCS has decided.
+func onlyClient(managed bool, env map[string]string) bool { return !managed && env["GOMAXPROCS"] == "" }
+
 // register asks for the events that there are. On Managed Instances, where many invocations share an environment that is
-// never frozen, an extension that asks for INVOKE is refused.
-func register(ctx context.Context, api *lambda.Client, initialization string) error {
+// never frozen, an extension that asks for INVOKE is refused: managed is what it was told, or found out so.
+func register(ctx context.Context, api *lambda.Client, initialization string) (managed bool, _ error) {
 	if initialization != managedInstances {
 		_, err := api.Register(ctx, lambda.Invoke, lambda.Shutdown)
 		var status *lambda.StatusError
 		if !errors.As(err, &status) || status.Type != lambda.InvalidEventType {
-			return err
+			return false, err
 		}
 	}
 	_, err := api.Register(ctx, lambda.Shutdown)
-	return err
+	return true, err
 }
 
 // requiredError is a prefetch that ended without a required entry.
