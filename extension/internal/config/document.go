@@ -117,16 +117,18 @@ func values(n *yaml.Node, known map[*yaml.Node]int) (count int, cycle *yaml.Node
 	return count, nil
 }
 
-// yamlError takes the parser's messages apart: an optional line and the text.
-var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
-
-// unquotedVariable finds a line with a variable outside of quotes. Between brackets or braces, its own brace begins a mapping.
-var unquotedVariable = regexp.MustCompile(`^(?:[^"']|"(?:[^"\\]|\\.)*"|'[^']*')*\$\{`)
+// What only a fault asks for is compiled then: every start would pay for package variables.
+const (
+	// yamlError takes the parser's messages apart: an optional line and the text.
+	yamlError = `^yaml: (?:line (\d+): )?(.*)$`
+	// unquotedVariable finds a line with a variable outside of quotes. Between brackets or braces, its own brace begins a mapping.
+	unquotedVariable = `^(?:[^"']|"(?:[^"\\]|\\.)*"|'[^']*')*\$\{`
+)
 
 // syntaxFault restates what the YAML parser says about data.
 func (p *parser) syntaxFault(data []byte, err error) Fault {
 	f := Fault{File: p.file, Line: 1, Column: 1, Text: err.Error()}
-	if m := yamlError.FindStringSubmatch(f.Text); m != nil {
+	if m := regexp.MustCompile(yamlError).FindStringSubmatch(f.Text); m != nil {
 		if n, err := strconv.Atoi(m[1]); err == nil {
 			f.Line = n
 		}
@@ -140,7 +142,7 @@ func (p *parser) syntaxFault(data []byte, err error) Fault {
 	switch {
 	case bytes.ContainsRune(indent, '\t'):
 		f.Text += " (indent with spaces, not tabs)"
-	case strings.Contains(f.Text, "expected ','") && unquotedVariable.Match(line):
+	case strings.Contains(f.Text, "expected ','") && regexp.MustCompile(unquotedVariable).Match(line):
 		f.Text += " (between brackets or braces, ${NAME} has to be quoted)"
 	}
 	return f

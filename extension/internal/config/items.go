@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"gopkg.in/yaml.v3"
 )
@@ -182,7 +183,7 @@ func (p *parser) shortPart(kv pair, where, role string) KeyPart {
 		err = errors.New("is a date, not text (quote it)")
 	case isYesOrNo(raw):
 		err = errors.New("is a boolean to some readers of YAML and text to others (quote it)")
-	case tag != "!!str" || isNumber(raw) || sexagesimal.MatchString(raw):
+	case tag != "!!str" || isNumber(raw) || strings.Contains(raw, ":") && sexagesimal().MatchString(raw):
 		err = errors.New("is a number in a spelling that is read in more than one way (quote it, or write plain digits)")
 	}
 	if err == nil {
@@ -195,7 +196,9 @@ func (p *parser) shortPart(kv pair, where, role string) KeyPart {
 }
 
 // sexagesimal matches what YAML 1.1 takes for a number to the base of sixty, such as a time of day.
-var sexagesimal = regexp.MustCompile(`^[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$`)
+var sexagesimal = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$`)
+})
 
 // isYesOrNo reports whether text is a boolean of YAML 1.1 that YAML 1.2 takes for text. The letters y and n, which are as
 // well by the book, are read as text nearly everywhere.

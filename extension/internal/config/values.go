@@ -18,14 +18,14 @@ import (
 const maxDuration = 876000 * time.Hour
 
 // duration is the form of what time.ParseDuration reads. All it refuses of that form is what overflows.
-var duration = regexp.MustCompile(`^[-+]?((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+$`)
+const duration = `^[-+]?((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+$`
 
 func parseDuration(text string) (time.Duration, error) {
 	if text == "" {
 		return 0, errors.New("is empty (write a duration, such as 60s)")
 	}
 	d, err := time.ParseDuration(text)
-	if err != nil && duration.MatchString(text) {
+	if err != nil && regexp.MustCompile(duration).MatchString(text) {
 		d, err = math.MaxInt64, nil
 		if text[0] == '-' {
 			d = math.MinInt64
