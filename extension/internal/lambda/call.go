@@ -40,8 +40,9 @@ type call struct {
 	timeout time.Duration // 0 is none but the context's
 	header  map[string]string
 	in      any
-	want    int // the status of success
-	out     any // takes the JSON answer; nil when there is nothing to know
+	sent    func() // called when the request is on its way; may be nil
+	want    int    // the status of success
+	out     any    // takes the JSON answer; nil when there is nothing to know
 }
 
 // do makes the call and returns the answer's header.
@@ -55,13 +56,10 @@ func (c *Client) do(ctx context.Context, k call) (http.Header, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", k.op, err)
 	}
-	resp, err := c.http.Do(req)
-	if err != nil {
+	resp, body, err := c.http.roundTrip(req, maxBody, k.sent)
+	if resp == nil {
 		return nil, fmt.Errorf("%s: %w", k.op, err)
 	}
-	defer resp.Body.Close()
-	// Read to its end even where nothing in it matters: only then is the connection kept.
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	if resp.StatusCode != k.want {
 		var said struct{ ErrorType, ErrorMessage string }
 		if json.Unmarshal(body, &said) != nil { // cut short or not JSON: the status has to do

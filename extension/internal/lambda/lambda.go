@@ -54,28 +54,21 @@ type NextEvent struct {
 type Client struct {
 	base string
 	name string
-	http *http.Client
+	http transport
 	id   string // what Register was given; the API knows us by it
+
+	// Waiting, where it is set, is called when Next has asked for an event and before it waits for one.
+	Waiting func()
 }
 
 // New makes a client of the API at addr, which is the host:port of AWS_LAMBDA_RUNTIME_API. The name is the base name of the
 // extension's executable, by which Lambda knows whom it started. New makes no call.
 func New(addr, name string) *Client {
-	var protocols http.Protocols
-	protocols.SetHTTP1(true)
+	dialer := net.Dialer{Timeout: callTimeout}
 	return &Client{
 		base: "http://" + addr + "/2020-01-01/extension/",
 		name: name,
-		http: &http.Client{
-			// There is no Proxy here: the API may have an address that is not loopback, and HTTP_PROXY, which is set for the
-			// function's sake, would send the call out of the environment.
-			Transport: &http.Transport{
-				DialContext:        (&net.Dialer{Timeout: callTimeout}).DialContext,
-				Protocols:          &protocols,
-				DisableCompression: true,
-			},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		http: transport{dial: func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", addr) }},
 	}
 }
 
@@ -112,7 +105,13 @@ func (c *Client) Next(ctx context.Context) (NextEvent, error) {
 		InvokedFunctionARN string `json:"invokedFunctionArn"`
 		ShutdownReason     string `json:"shutdownReason"`
 	}
-	_, err := c.do(ctx, call{op: "event/next", header: map[string]string{idHeader: c.id}, want: http.StatusOK, out: &e})
+	_, err := c.do(ctx, call{
+		op:     "event/next",
+		header: map[string]string{idHeader: c.id},
+		sent:   c.Waiting,
+		want:   http.StatusOK,
+		out:    &e,
+	})
 	if err != nil {
 		return NextEvent{}, err
 	}

@@ -197,7 +197,7 @@ func TestDroppedConnections(t *testing.T) {
 	for _, op := range []lambdatest.Op{lambdatest.Register, lambdatest.Next, lambdatest.InitError, lambdatest.ExitError} {
 		t.Run(string(op), func(t *testing.T) {
 			api := lambdatest.New(t)
-			api.Drop(op, 2) // two, since net/http makes a GET again by itself
+			api.Drop(op, 2) // two, since what fails on a connection that was kept is made again
 			err := callUntil(t.Context(), lambda.New(api.Addr(), "cache-extension"), op)
 			var status *lambda.StatusError
 			if err == nil || errors.As(err, &status) {

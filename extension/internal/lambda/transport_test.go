@@ -1,11 +1,16 @@
 package lambda
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,7 +19,7 @@ import (
 // silent gives a client whose connections take what is sent and never answer.
 func silent() *Client {
 	c := New("169.254.100.1:9001", "cache-extension")
-	c.http.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) {
+	c.http.dial = func(context.Context) (net.Conn, error) {
 		near, far := net.Pipe()
 		go io.Copy(io.Discard, far) // ends when the client closes its side
 		return near, nil
@@ -49,10 +54,56 @@ func TestSilentAPI(t *testing.T) {
 	}
 }
 
-// TestNoProxy looks at the field: net/http reads the environment once a process, so that a test that sets HTTP_PROXY proves
-// something only when it is the first.
-func TestNoProxy(t *testing.T) {
-	if New("169.254.100.1:9001", "cache-extension").http.Transport.(*http.Transport).Proxy != nil {
-		t.Error("the transport has a Proxy, want none")
+// TestKeptConnectionThatEnded has the API close a connection after an answer that did not say so.
+func TestKeptConnectionThatEnded(t *testing.T) {
+	var conns atomic.Int32
+	c := New("169.254.100.1:9001", "cache-extension")
+	c.http.dial = func(context.Context) (net.Conn, error) {
+		conns.Add(1)
+		near, far := net.Pipe()
+		go func() { // ends when either side closes
+			defer far.Close()
+			r := bufio.NewReader(far)
+			req, err := http.ReadRequest(r)
+			if err != nil {
+				return
+			}
+			io.Copy(io.Discard, req.Body)
+			status := http.StatusAccepted
+			if strings.HasSuffix(req.URL.Path, "/register") {
+				status = http.StatusOK
+			}
+			fmt.Fprintf(far, "HTTP/1.1 %d \r\nLambda-Extension-Identifier: id\r\nContent-Length: 2\r\n\r\n{}", status)
+		}()
+		return near, nil
 	}
+	if _, err := c.Register(t.Context(), Invoke); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.ExitError(t.Context(), "Extension.Test", "test"); err != nil {
+		t.Errorf("ExitError over a connection that had ended: %v", err)
+	}
+	if got := conns.Load(); got != 2 {
+		t.Errorf("%d connections, want 2", got)
+	}
+}
+
+// TestWaiting has Next say that it has asked, before there is an event.
+func TestWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		start, c := time.Now(), silent()
+		var waiting []time.Duration
+		c.Waiting = func() { waiting = append(waiting, time.Since(start)) }
+		c.Register(ctx, Invoke)
+		if len(waiting) != 0 {
+			t.Error("Register called Waiting")
+		}
+		start = time.Now()
+		c.Next(ctx)
+		if !slices.Equal(waiting, []time.Duration{0}) {
+			t.Errorf("Waiting was called after %v, want once, at once", waiting)
+		}
+	})
 }

@@ -1,0 +1,106 @@
+package lambda
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// transport makes requests of the API, one after another on a connection that is kept, or beside each other on connections
+// of their own. net/http's starts three goroutines for the first request, and the function's runtime waits for it.
+//
+// It knows no proxy: the API may have an address that is not loopback, and HTTP_PROXY, which is set for the function's sake,
+// would send the call out of the environment. It follows no redirect.
+type transport struct {
+	dial func(context.Context) (net.Conn, error)
+
+	mu   sync.Mutex // guards idle
+	idle *conn      // nil while it is in use, and before the first request
+}
+
+// conn is a connection to the API that one request at a time may use.
+type conn struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+// roundTrip makes the request and reads the answer's body, at most limit bytes of it, as long as the request's context lasts.
+// It calls sent, if there is one, when the request is on its way.
+func (t *transport) roundTrip(req *http.Request, limit int64, sent func()) (*http.Response, []byte, error) {
+	c := t.kept()
+	if c != nil {
+		resp, body, err := c.exchange(t, req, limit, sent)
+		if resp != nil || req.Context().Err() != nil {
+			return resp, body, err
+		}
+		// The other side may have closed what was kept, and nothing of an answer has come: once more on a new connection.
+		if req.GetBody != nil {
+			if req.Body, err = req.GetBody(); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	nc, err := t.dial(req.Context())
+	if err != nil {
+		return nil, nil, err
+	}
+	c = &conn{Conn: nc, r: bufio.NewReader(nc)}
+	return c.exchange(t, req, limit, sent)
+}
+
+// exchange is one request and its answer. Without an answer there is no response. The connection goes back to t where it is
+// good for another request.
+func (c *conn) exchange(t *transport, req *http.Request, limit int64, sent func()) (_ *http.Response, body []byte, err error) {
+	ctx := req.Context()
+	reusable := false
+	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) }) // long ago: whatever waits ends
+	defer func() {
+		if stop() && reusable {
+			t.keep(c)
+		} else {
+			c.Close()
+		}
+		if err != nil && ctx.Err() != nil {
+			err = ctx.Err()
+		}
+	}()
+	if err := req.Write(c); err != nil {
+		return nil, nil, err
+	}
+	if sent != nil {
+		sent()
+	}
+	resp, err := http.ReadResponse(c.r, req)
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err = io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	if over := int64(len(body)) > limit; over {
+		body = body[:limit]
+	} else {
+		reusable = err == nil && !resp.Close
+	}
+	return resp, body, err
+}
+
+// kept takes the connection that was kept, if there is one.
+func (t *transport) kept() *conn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := t.idle
+	t.idle = nil
+	return c
+}
+
+func (t *transport) keep(c *conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.idle != nil {
+		t.idle.Close()
+	}
+	t.idle = c
+}
