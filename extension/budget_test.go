@@ -20,8 +20,8 @@ import (
 // What every cold start of every function with this extension pays, as counts and sizes, which are the same on any
 // machine. Whoever must raise one says by how much and why.
 const (
-	maxSize       = 7_700_000 // bytes of the stripped binary for linux/amd64
-	maxInitBytes  = 180_000   // allocated by package variables, before main
+	maxSize       = 7_400_000 // bytes of the stripped binary for linux/amd64
+	maxInitBytes  = 140_000   // allocated by package variables, before main
 	maxInitAllocs = 1_600
 	maxGoroutines = 16 // while nothing is asked for; 8 are the Go runtime's
 )
@@ -29,22 +29,12 @@ const (
 // buildLayer builds the program as the layer has it.
 func buildLayer(t *testing.T) string {
 	t.Helper()
-	makefile, err := os.ReadFile("../Makefile")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, flags := range []string{"-trimpath -tags nethttpomithttp2", `-ldflags "-s -w"`, "CGO_ENABLED=0"} {
-		if !bytes.Contains(makefile, []byte(flags)) {
-			t.Fatalf("the Makefile does not build with %s, as this test does", flags)
-		}
-	}
-	file := filepath.Join(t.TempDir(), "cache-extension")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", "nethttpomithttp2", "-ldflags", "-s -w", "-o", file, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "make", "-C", "..", "build-CacheExtensionLayerX86", "ARTIFACTS_DIR="+dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+		t.Fatalf("make: %v\n%s", err, out)
 	}
-	return file
+	return filepath.Join(dir, "extensions", "cache-extension")
 }
 
 func TestColdStartBudget(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"cache-extension/extension/internal/config"
@@ -63,7 +64,8 @@ func (p program) extension(ctx context.Context) int {
 		return exitFault
 	}
 	if onlyClient(managed, p.env) {
-		runtime.GOMAXPROCS(1)
+		// Once there is nothing left to do: it stops the program and gives up the memory that the processor had at hand.
+		api.Waiting = sync.OnceFunc(func() { runtime.GOMAXPROCS(1) })
 	}
 	if opened != nil {
 		return p.initError(ctx, api, opened)
