@@ -17,8 +17,8 @@ type bench struct {
 	asked   int    // rounds; 0 is what each row takes
 	quick   bool   // just to see that it works
 
-	built   map[string]bool // programs, by file
-	other   string          // files of the revision, once they are there
+	built   map[string]string // programs: file by what it was asked for as
+	other   string            // files of the revision, once they are there
 	configs int
 }
 

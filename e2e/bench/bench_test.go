@@ -57,19 +57,6 @@ func TestEveryRowGivesFigures(t *testing.T) {
 	}
 }
 
-// TestBuiltAsTheMakefileDoes keeps the figures those of the program that is deployed.
-func TestBuiltAsTheMakefileDoes(t *testing.T) {
-	makefile, err := os.ReadFile(filepath.Join("..", "..", "Makefile"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"CGO_ENABLED=0 go build", "-trimpath", "-tags " + buildTags + "\n", `-ldflags "` + buildLDFlags + `"`} {
-		if !bytes.Contains(makefile, []byte(want)) {
-			t.Errorf("the Makefile has no %q", want)
-		}
-	}
-}
-
 func TestRunRefuses(t *testing.T) {
 	for _, tt := range []struct{ name, input, want string }{
 		{"unknown row", "-rows start,stop", `there is no row "stop"`},

@@ -14,11 +14,16 @@ import (
 	"strings"
 )
 
-// Programs are built as the Makefile builds the extension.
+// Floors are built like this; the extension by the Makefile of its tree.
 const (
 	buildTags    = "nethttpomithttp2"
 	buildLDFlags = "-s -w"
 )
+
+// extensionPackage is our program, and layerTargets what builds it as the layer has it, by architecture.
+const extensionPackage = "./extension"
+
+var layerTargets = map[string]string{"amd64": "build-CacheExtensionLayerX86", "arm64": "build-CacheExtensionLayerArm"}
 
 // build builds the package of the module in dir for Linux on an architecture. It returns the program's file.
 func (b *bench) build(ctx context.Context, dir, pkg, goarch string) (string, error) {
@@ -26,16 +31,22 @@ func (b *bench) build(ctx context.Context, dir, pkg, goarch string) (string, err
 	if dir != b.root {
 		file += "-" + filepath.Base(dir)
 	}
-	if built := b.built[file]; built {
-		return file, nil
+	if built := b.built[file]; built != "" {
+		return built, nil
 	}
+	key := file
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", buildTags, "-ldflags", buildLDFlags, "-o", file, pkg)
+	if pkg == extensionPackage {
+		artifacts := file + "-layer"
+		file = filepath.Join(artifacts, "extensions", "cache-extension")
+		cmd = exec.CommandContext(ctx, "make", layerTargets[goarch], "ARTIFACTS_DIR="+artifacts)
+	}
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+goarch)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build %s: %w\n%s", pkg, err, out)
+		return "", fmt.Errorf("%s: %w\n%s", cmd, err, out)
 	}
-	b.built[file] = true
+	b.built[key] = file
 	return file, nil
 }
 
@@ -72,7 +83,7 @@ func (b *bench) floor(ctx context.Context, name string) (program, error) {
 
 // extensions builds the extension, and that of the revision to compare with.
 func (b *bench) extensions(ctx context.Context) ([]program, error) {
-	p, err := b.program(ctx, ours, b.root, "./extension")
+	p, err := b.program(ctx, ours, b.root, extensionPackage)
 	if err != nil || b.against == "" {
 		return []program{p}, err
 	}
@@ -83,7 +94,7 @@ func (b *bench) extensions(ctx context.Context) ([]program, error) {
 		}
 		b.other = dir
 	}
-	q, err := b.program(ctx, older(b.against), b.other, "./extension")
+	q, err := b.program(ctx, older(b.against), b.other, extensionPackage)
 	return []program{p, q}, err
 }
 

@@ -75,7 +75,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
-	b := &bench{root: root, dir: dir, against: *against, asked: *rounds, quick: *quick, built: make(map[string]bool)}
+	b := &bench{root: root, dir: dir, against: *against, asked: *rounds, quick: *quick, built: make(map[string]string)}
 	all := results{Conditions: here(ctx, root)}
 	fmt.Fprintf(stdout, "%s\n", all.Conditions)
 	for _, r := range measured {
