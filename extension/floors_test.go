@@ -13,9 +13,10 @@ const module = "cache-extension/extension/internal/"
 // floors says which of our packages, and which of the libraries that have one home, each package may import.
 // The house is drawn in CONTRIBUTING.md: config -> source -> cache -> server, all wired by extension.
 var floors = map[string][]string{
-	"cache-extension/extension":  {"cache-extension", module + "config", module + "source", module + "cache", module + "server", module + "lambda"},
+	"cache-extension/extension":  {"cache-extension", module + "config", module + "source", module + "cache", module + "caches", module + "server", module + "lambda"},
 	module + "config":            {"gopkg.in/yaml.v3"},
 	module + "cache":             {"github.com/patrickmn/go-cache"},
+	module + "caches":            {module + "config", module + "source", module + "cache"},
 	module + "lambda":            {},
 	module + "lambda/lambdatest": {},
 	module + "source":            {module + "config", module + "cache", "github.com/aws/"},

@@ -33,7 +33,7 @@ func (p program) serve(ctx context.Context) int {
 		return exitFault
 	}
 	s.start(newLog(p.stderr, false, s.cfg.Log.Level), false)
-	if err := s.prefetch(ctx); err != nil && ctx.Err() == nil {
+	if err := s.Prefetch(ctx); err != nil && ctx.Err() == nil {
 		s.close(shutdownTime, "required entries are not there")
 		report(p.stderr, err)
 		return exitFault
@@ -75,7 +75,7 @@ func (p program) extension(ctx context.Context) int {
 	h := &host{service: s, api: api, snapshot: initialization == "snap-start"}
 	if h.snapshot {
 		s.log.Info("SnapStart: nothing is fetched before the first invocation but what the function's own init reads")
-	} else if err := s.prefetch(ctx); err != nil && ctx.Err() == nil {
+	} else if err := s.Prefetch(ctx); err != nil && ctx.Err() == nil {
 		s.close(shutdownTime, "required entries are not there")
 		return p.initError(ctx, api, &requiredError{err})
 	}
@@ -219,12 +219,12 @@ const holdNext = time.Second
 
 // invoke fetches what is due while the function runs.
 func (h *host) invoke(ctx context.Context, event lambda.NextEvent) {
-	h.thaw()
-	work := h.refresh
+	h.Thaw()
+	work := h.Refresh
 	if h.snapshot {
 		h.snapshot = false
 		work = func(ctx context.Context) {
-			if err := h.prefetch(ctx); err != nil {
+			if err := h.Prefetch(ctx); err != nil {
 				h.log.Warn("required entries are not there", "error", err)
 			}
 		}

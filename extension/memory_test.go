@@ -2,12 +2,13 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"cache-extension/extension/internal/cache"
+	"cache-extension/extension/internal/caches"
 	"cache-extension/extension/internal/config"
 	"cache-extension/extension/internal/source"
 	"cache-extension/extension/internal/source/awstest"
@@ -45,18 +46,8 @@ dynamodb:
 	fake.CreateTable(region, "t", awstest.KeyAttr{Name: "pk", Type: "S"}, awstest.KeyAttr{})
 
 	synctest.Test(t, func(t *testing.T) {
-		clients := source.NewClients(cfg, source.Options{HTTPClient: fake})
-		s := &service{cfg: cfg}
-		entries := make(map[string]int) // by kind: keys, which are all that can be held
-		for name, src := range map[string]cache.Source{
-			"dynamodb":   source.NewItems(cfg, clients),
-			"parameters": source.NewParameters(cfg, clients),
-			"secrets":    source.NewSecrets(cfg, clients),
-		} {
-			c := cache.New(src, cache.Options{StaleWait: cfg.StaleWait, NegativeTTL: cfg.NegativeTTL, Waiting: cache.NewWaiting(cfg.Server.MaxWaiting)})
-			s.kinds = append(s.kinds, kind{name, c, src.Keys()})
-			entries[name] = len(src.Keys())
-		}
+		s := caches.New(cfg, caches.Options{Log: slog.New(slog.DiscardHandler), Source: source.Options{HTTPClient: fake}})
+		entries := map[string]int{"dynamodb": len(cfg.Items), "parameters": len(cfg.Parameters), "secrets": len(cfg.Secrets)} // all that can be held
 		var before uint64
 		var names []string
 		for i := range perKind {
@@ -87,21 +78,21 @@ dynamodb:
 			}
 			fake.PutItem(region, "t", fmt.Sprintf(`{"pk":{"S":"x"},"round":{"N":"%d"}}`, round))
 
-			s.thaw() // as an INVOKE does
-			s.refresh(t.Context())
-			for _, k := range s.kinds {
+			s.Thaw() // as an INVOKE does
+			s.Refresh(t.Context())
+			for _, k := range s.Kinds() {
 				for i, name := range append(names, "x", "/tree", "/tree/n0") {
 					// An error is as good an answer as any here.
-					_, _ = k.cache.Get(t.Context(), name, i%3 == 0)
+					_, _ = k.Cache.Get(t.Context(), name, i%3 == 0)
 				}
 				for i := range unknowns {
 					unknown := fmt.Sprintf("/tree/unknown-%d-%d", round, i)
-					if a, err := k.cache.Get(t.Context(), unknown, false); err == nil {
-						t.Fatalf("%s %s = %v, want an error", k.name, unknown, a)
+					if a, err := k.Cache.Get(t.Context(), unknown, false); err == nil {
+						t.Fatalf("%s %s = %v, want an error", k.Name, unknown, a)
 					}
 				}
-				if got := k.cache.Stats().Entries; got > entries[k.name] {
-					t.Fatalf("%s holds %d entries in round %d, %d are declared", k.name, got, round, entries[k.name])
+				if got := k.Cache.Stats().Entries; got > entries[k.Name] {
+					t.Fatalf("%s holds %d entries in round %d, %d are declared", k.Name, got, round, entries[k.Name])
 				}
 			}
 			time.Sleep(every)
@@ -110,18 +101,18 @@ dynamodb:
 			t.Errorf("the heap grew by %d bytes from round %d to round %d, want at most %d", grown, settled, rounds, margin)
 		}
 		total := 0
-		for _, k := range s.kinds {
-			total += int(k.cache.Stats().Fetches)
+		for _, k := range s.Kinds() {
+			total += int(k.Cache.Stats().Fetches)
 		}
 		if total < rounds*perKind {
 			t.Errorf("%d fetches in all: nothing was put to the test", total)
 		}
 		// An hour later all windows are over, and an invocation finds nothing worth holding.
 		time.Sleep(time.Hour)
-		s.thaw()
-		for _, k := range s.kinds {
-			if n := k.cache.Stats(); n.Entries != 0 || n.Bytes != 0 {
-				t.Errorf("%s holds %d entries, %d bytes beyond every window, want none", k.name, n.Entries, n.Bytes)
+		s.Thaw()
+		for _, k := range s.Kinds() {
+			if n := k.Cache.Stats(); n.Entries != 0 || n.Bytes != 0 {
+				t.Errorf("%s holds %d entries, %d bytes beyond every window, want none", k.Name, n.Entries, n.Bytes)
 			}
 		}
 	})

@@ -26,6 +26,8 @@ const (
 type Options struct {
 	// HTTPClient carries every request, those for credentials included. Nil makes a real one.
 	HTTPClient aws.HTTPClient
+	// Credentials are where keys come from; nil looks into the environment, then as Local says.
+	Credentials aws.CredentialsProvider
 	// Local is true outside Lambda: where the environment has no credentials, the AWS CLI is asked for them.
 	Local bool
 	// Version of the program, for AWS's logs; empty for none.
@@ -53,12 +55,16 @@ func NewClients(cfg *config.Config, opts Options) *Clients {
 		t := newTransport(cfg.AWS.RootCAs, cfg.Timeout)
 		calls, credentials = newHTTPClient(newThawing(t)), newHTTPClient(withoutProxy(t))
 	}
+	keys := opts.Credentials
+	if keys == nil {
+		keys = newCredentials(cfg.AWS, cfg.Timeout, credentials, opts.Local)
+	}
 	return &Clients{
 		conf:        cfg.AWS,
 		timeout:     cfg.Timeout,
 		userAgent:   strings.TrimSuffix("cache-extension/"+opts.Version, "/"),
 		http:        calls,
-		credentials: newCredentials(cfg.AWS, cfg.Timeout, credentials, opts.Local),
+		credentials: keys,
 		signer:      v4.NewSigner(),
 		slots:       make(chan struct{}, maxCalls),
 		clients:     make(map[string]*client),

@@ -1,0 +1,84 @@
+// Package caches decides how the caches of one configuration are made, and when they are filled without a reader: by prefetch
+// and by refresh.
+package caches
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"cache-extension/extension/internal/cache"
+	"cache-extension/extension/internal/config"
+	"cache-extension/extension/internal/source"
+)
+
+// Options are what New needs beside the configuration.
+type Options struct {
+	Log    *slog.Logger
+	Source source.Options
+	// Wrap returns the source to use in place of s, which reads kind from AWS; nil uses s itself.
+	Wrap func(kind string, s cache.Source) cache.Source
+}
+
+// Set is the caches of one configuration, one for each kind. Its methods may be called concurrently.
+type Set struct {
+	cfg   *config.Config
+	log   *slog.Logger
+	kinds []Kind
+}
+
+// Kind is the cache of one cachetype.
+type Kind struct {
+	Name  string // as in the URL and in config.yaml
+	Cache *cache.Cache
+	keys  []*cache.Key
+}
+
+// New makes the caches, empty. It makes no call to AWS.
+func New(cfg *config.Config, o Options) *Set {
+	s := &Set{cfg: cfg, log: o.Log}
+	clients := source.NewClients(cfg, o.Source)
+	waiting := cache.NewWaiting(cfg.Server.MaxWaiting)
+	add := func(name string, src cache.Source) {
+		if o.Wrap != nil {
+			src = o.Wrap(name, src)
+		}
+		s.kinds = append(s.kinds, Kind{name, cache.New(src, cache.Options{
+			StaleWhileRevalidate: cfg.StaleWhileRevalidate,
+			StaleWait:            cfg.StaleWait,
+			NegativeTTL:          cfg.NegativeTTL,
+			Waiting:              waiting,
+			Report:               func(k *cache.Key, err error) { s.failed(name, k, err) },
+		}), src.Keys()})
+	}
+	add("dynamodb", source.NewItems(cfg, clients))
+	add("parameters", source.NewParameters(cfg, clients))
+	add("secrets", source.NewSecrets(cfg, clients))
+	return s
+}
+
+// Kinds returns the caches in the order of logs and pages; not to be modified.
+func (s *Set) Kinds() []Kind { return s.kinds }
+
+// ByKind returns the caches by cachetype, as the server takes them.
+func (s *Set) ByKind() map[string]*cache.Cache {
+	byKind := make(map[string]*cache.Cache, len(s.kinds))
+	for _, k := range s.kinds {
+		byKind[k.Name] = k.Cache
+	}
+	return byKind
+}
+
+// failed logs one failed flight. Keys are often mail addresses, so only the debug level names them.
+func (s *Set) failed(kind string, k *cache.Key, err error) {
+	attrs := []any{"cachetype", kind, "line", k.Line, "class", cache.Class(err), "error", err}
+	if s.log.Enabled(context.Background(), slog.LevelDebug) {
+		attrs = append(attrs, "name", k.Name)
+	}
+	var panicked *cache.PanicError
+	if errors.As(err, &panicked) {
+		s.log.Error("panic while fetching", append(attrs, "stack", string(panicked.Stack))...)
+		return
+	}
+	s.log.Warn("fetch failed", attrs...)
+}
