@@ -146,7 +146,7 @@ func (c *conn) answer(h head) (done bool) {
 			return false
 		}
 	}
-	kept := c.s.opts.Caches[string(h.kind)]
+	kept := c.s.used.Load().caches[string(h.kind)]
 	if kept == nil || !c.s.knows(string(h.token)) || !c.s.conns.begin(c) {
 		return false
 	}

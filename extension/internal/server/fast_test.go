@@ -24,7 +24,7 @@ func talk(t testing.TB, slow bool, token, raw string, cut int) string {
 		"/tree/": {body: `{"x":"1"}`, members: map[string]*cache.Value{"x": {Body: []byte("1")}}},
 	}, setup{token: token})
 	for _, k := range f.src.keys {
-		for _, c := range f.opts.Caches {
+		for _, c := range f.used.Load().caches {
 			c.Get(t.Context(), k.Name, false)
 		}
 	}
@@ -176,12 +176,36 @@ func TestHitsPassNetHTTPBy(t *testing.T) {
 	}
 }
 
+// TestUse has a kept connection read from one configuration, then from another, on both ways of answering.
+func TestUse(t *testing.T) {
+	for _, slow := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFixture(map[string]reply{"a": {body: "old"}}, setup{})
+			f.slow = slow
+			c := f.servePipes(t, 3).dial(t)
+			for range 2 { // the miss, the hit
+				c.ask("a")
+				c.want(200, "old")
+			}
+			later := newFixture(map[string]reply{"a": {body: "new"}}, setup{})
+			f.Use(later.used.Load().caches, "")
+			for range 2 {
+				c.ask("a")
+				c.want(200, "new")
+			}
+			f.Use(later.used.Load().caches, "t")
+			c.ask("a")
+			c.want(403, "")
+		})
+	}
+}
+
 // TestQuickClientStaysFast: a request that comes before net/http is through with the last one is a hit all the same.
 func TestQuickClientStaysFast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hold := make(chan struct{})
 		f := newFixture(map[string]reply{"a": {body: "v"}, "slow": {body: "s", hold: hold}}, setup{})
-		f.opts.Caches["secrets"].Get(t.Context(), "a", false)
+		f.used.Load().caches["secrets"].Get(t.Context(), "a", false)
 		seen := 0
 		f.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			seen++
@@ -204,7 +228,7 @@ func TestQuickClientStaysFast(t *testing.T) {
 func TestBoundsAfterAHit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(map[string]reply{"a": {body: "v"}}, setup{})
-		f.opts.Caches["secrets"].Get(t.Context(), "a", false)
+		f.used.Load().caches["secrets"].Get(t.Context(), "a", false)
 		c := f.servePipes(t, 3).dial(t)
 		c.read("a", "v")
 		time.Sleep(30 * time.Second)
@@ -220,7 +244,7 @@ func TestBoundsAfterAHit(t *testing.T) {
 
 func TestHitOverTheWireAllocates(t *testing.T) {
 	f := newFixture(map[string]reply{"a": {body: "v"}}, setup{})
-	f.opts.Caches["secrets"].Get(t.Context(), "a", false)
+	f.used.Load().caches["secrets"].Get(t.Context(), "a", false)
 	raw := []byte(get("/secrets?name=a", "Connection: keep-alive"))
 	c := newConn(sink{}, f.Server)
 	h := parseHead(raw)

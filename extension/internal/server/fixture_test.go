@@ -117,9 +117,10 @@ func (s *testSource) count(name string) int {
 
 // setup says how a fixture differs from the usual.
 type setup struct {
-	token string        // Options.Token
-	cache cache.Options // of all three caches, but for StaleWait; a nil Waiting sets no bound
-	log   *bytes.Buffer // what the server logs; nil throws it away
+	token string                  // Options.Token
+	pages map[string]http.Handler // Options.Pages
+	cache cache.Options           // of all three caches, but for StaleWait; a nil Waiting sets no bound
+	log   *bytes.Buffer           // what the server logs; nil throws it away
 }
 
 // fixture is a Server over real caches over one source, the same for each kind.
@@ -139,7 +140,7 @@ func newFixture(replies map[string]reply, with setup) *fixture {
 	if with.log != nil {
 		log = slog.New(slog.NewJSONHandler(with.log, nil))
 	}
-	return &fixture{New(Options{Caches: caches, Token: with.token, Log: log}), src}
+	return &fixture{New(Options{Caches: caches, Token: with.token, Log: log, Pages: with.pages}), src}
 }
 
 // request makes a request as the function itself would send it, with pairs of header names and values.

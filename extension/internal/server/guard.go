@@ -35,7 +35,9 @@ func (s *Server) guard(r *http.Request) *problem {
 			return forbidden("A browser sent this for another site (Sec-Fetch-Site): only a page from here may read values.")
 		}
 	}
-	if r.URL.Path != "/healthz" && !s.knows(r.Header.Get(tokenHeader)) {
+	// A browser that is sent to a page cannot send a token with it; the page asks for what it shows.
+	free := r.URL.Path == "/healthz" || r.URL.Path == "/" && s.pages["/"] != nil
+	if !free && !s.knows(r.Header.Get(tokenHeader)) {
 		return forbidden("server.token is on: send the value of AWS_SESSION_TOKEN (else of AWS_CONTAINER_AUTHORIZATION_TOKEN) in the header %s.", tokenHeader)
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -46,11 +48,12 @@ func (s *Server) guard(r *http.Request) *problem {
 
 // knows says whether token is the one to ask for, or none is asked for. It takes the same time whatever is wrong with it.
 func (s *Server) knows(token string) bool {
-	if s.opts.Token == "" {
+	u := s.used.Load()
+	if !u.asks {
 		return true
 	}
 	got := sha256.Sum256([]byte(token))
-	return subtle.ConstantTimeCompare(got[:], s.token[:]) == 1
+	return subtle.ConstantTimeCompare(got[:], u.token[:]) == 1
 }
 
 // loopback says whether a Host header names this machine itself: no DNS can point these names elsewhere.

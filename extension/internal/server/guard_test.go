@@ -1,6 +1,8 @@
 package server
 
 import (
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
@@ -178,6 +180,21 @@ func TestGuardToken(t *testing.T) {
 		wantProblem(t, w, 403, "forbidden", "") // free of the token only
 	}
 	wantProblem(t, f.ask("POST", "/healthz"), 405, "method", readOnly)
+}
+
+func TestGuardPages(t *testing.T) {
+	said := func(text string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) })
+	}
+	f := newFixture(nil, setup{token: "t", pages: map[string]http.Handler{"/": said("page"), "/entries": said("entries")}})
+	f.wantBody(t, "/", 200, "page") // a browser sends no token with it
+	wantProblem(t, f.ask("GET", "/entries"), 403, "forbidden", noToken)
+	if w := f.ask("GET", "/entries", tokenHeader, "t"); w.Body.String() != "entries" {
+		t.Errorf("GET /entries with the token = %d %q, want it", w.Code, w.Body)
+	}
+	wantProblem(t, f.ask("GET", "/entries/", tokenHeader, "t"), 404, "no_route", "")
+	wantProblem(t, f.ask("GET", "/", "Sec-Fetch-Site", "cross-site"), 403, "forbidden", "")
+	wantProblem(t, f.ask("POST", "/"), 405, "method", readOnly)
 }
 
 // TestGuardOrder begins with all that can be wrong and rights one thing after the other.

@@ -78,6 +78,10 @@ func (s *Server) problemOf(err error, kind, name string) *problem {
 	case errors.Is(err, cache.ErrMissing):
 		p.status, p.code, p.retry = http.StatusNotFound, "missing", false
 		p.detail = fmt.Sprintf("AWS has no %s behind %q. Create it, or correct its entry in config.yaml (name, key, region, version).", noun, name)
+		var detailed interface{ Detail() string } // a source that is not AWS says itself what to do
+		if errors.As(err, &detailed) {
+			p.detail = detailed.Detail()
+		}
 	case errors.Is(err, cache.ErrDenied):
 		p.status, p.code, p.retry = http.StatusForbidden, "denied", false
 		p.detail = fmt.Sprintf("AWS denied the read of %q. Allow the function's role %s on it, and kms:Decrypt if a key of yours encrypts it.", name, actions)

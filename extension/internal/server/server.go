@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"cache-extension/extension/internal/cache"
@@ -21,17 +22,26 @@ type Options struct {
 	Caches map[string]*cache.Cache // by cachetype: "dynamodb", "parameters", "secrets"
 	Token  string                  // what callers must send in X-Aws-Parameters-Secrets-Token; empty asks for none
 	Log    *slog.Logger            // told of our own faults only
+	Pages  map[string]http.Handler // by exact path; what they need beside routes and guard is theirs
 }
 
 // Server answers GET and HEAD of /<cachetype>, /healthz and /stats. Its contract is docs/http.md.
 type Server struct {
-	opts   Options
-	token  [sha256.Size]byte // digest of Options.Token
-	tagKey [32]byte          // of this process alone, so that a logged ETag gives nothing away
+	log    *slog.Logger
+	pages  map[string]http.Handler
+	used   atomic.Pointer[used]
+	tagKey [32]byte // of this process alone, so that a logged ETag gives nothing away
 	conns  *conns
 	http   http.Server
 	slow   bool // leave all requests to net/http; for tests, which compare
 	fixed  fixed
+}
+
+// used is what Use was last given; never modified.
+type used struct {
+	caches map[string]*cache.Cache
+	asks   bool              // a token is asked for
+	token  [sha256.Size]byte // digest of it
 }
 
 // fixed holds header values that many answers share; never modified.
@@ -51,8 +61,8 @@ const (
 // New returns a Server that is yet to Serve.
 func New(opts Options) *Server {
 	s := &Server{
-		opts:  opts,
-		token: sha256.Sum256([]byte(opts.Token)),
+		log:   opts.Log,
+		pages: opts.Pages,
 		conns: newConns(maxConns),
 		fixed: fixed{
 			noStore: []string{"no-store"},
@@ -62,6 +72,7 @@ func New(opts Options) *Server {
 			json:    []string{"application/json"},
 		},
 	}
+	s.Use(opts.Caches, opts.Token)
 	rand.Read(s.tagKey[:]) // never fails
 	s.http = http.Server{
 		Handler:           s,
@@ -73,6 +84,12 @@ func New(opts Options) *Server {
 		DisableGeneralOptionsHandler: true,
 	}
 	return s
+}
+
+// Use answers from now on from other caches, and asks for another token. Both are as in Options. Requests under way end as
+// they began.
+func (s *Server) Use(caches map[string]*cache.Cache, token string) {
+	s.used.Store(&used{caches, token != "", sha256.Sum256([]byte(token))})
 }
 
 // Serve answers on l until Shutdown and returns nil, or the error that ended it.
@@ -104,7 +121,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() {
 		if v := recover(); v != nil {
-			s.opts.Log.Error("panic while answering a request", "error", cache.Panicked(v), "stack", string(debug.Stack()))
+			s.log.Error("panic while answering a request", "error", cache.Panicked(v), "stack", string(debug.Stack()))
 			internal().write(w)
 		}
 	}()
@@ -130,17 +147,22 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) *problem {
 		return s.stats(w)
 	default:
 		if len(path) > 1 {
-			if c := s.opts.Caches[path[1:]]; c != nil {
+			if c := s.used.Load().caches[path[1:]]; c != nil {
 				return s.read(w, r, path[1:], c)
 			}
+		}
+		if page := s.pages[path]; page != nil {
+			page.ServeHTTP(w, r)
+			return nil
 		}
 		return noRoute()
 	}
 }
 
 func (s *Server) stats(w http.ResponseWriter) *problem {
-	all := make(map[string]cache.Stats, len(s.opts.Caches))
-	for kind, c := range s.opts.Caches {
+	caches := s.used.Load().caches
+	all := make(map[string]cache.Stats, len(caches))
+	for kind, c := range caches {
 		all[kind] = c.Stats()
 	}
 	body, err := json.Marshal(all)

@@ -279,7 +279,7 @@ func TestGoneClient(t *testing.T) {
 	gone.send(get("/secrets?name=slow"))
 	eventually(t, "the read comes to AWS", func() bool { return f.src.count("slow") == 1 })
 	stays.send(get("/secrets?name=slow"))
-	eventually(t, "the second reader joins", func() bool { return f.opts.Caches["secrets"].Stats().Collapsed == 1 })
+	eventually(t, "the second reader joins", func() bool { return f.used.Load().caches["secrets"].Stats().Collapsed == 1 })
 	gone.Close()
 	close(hold)
 	stays.want(200, "v")
