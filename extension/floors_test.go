@@ -19,6 +19,7 @@ var floors = map[string][]string{
 	module + "caches":            {module + "config", module + "source", module + "cache"},
 	module + "lambda":            {},
 	module + "lambda/lambdatest": {},
+	module + "policy":            {module + "config"},
 	module + "source":            {module + "config", module + "cache", "github.com/aws/"},
 	module + "source/awstest":    {"github.com/aws/"},
 	module + "server":            {module + "cache"},
