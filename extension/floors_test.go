@@ -13,13 +13,16 @@ const module = "cache-extension/extension/internal/"
 // floors says which of our packages, and which of the libraries that have one home, each package may import.
 // The house is drawn in CONTRIBUTING.md: config -> source -> cache -> server, all wired by extension.
 var floors = map[string][]string{
-	"cache-extension/extension":  {"cache-extension", module + "config", module + "source", module + "cache", module + "caches", module + "server", module + "lambda"},
+	"cache-extension/extension":  {"cache-extension", module + "config", module + "source", module + "cache", module + "caches", module + "server", module + "lambda", module + "metrics"},
 	module + "config":            {"gopkg.in/yaml.v3"},
 	module + "cache":             {"github.com/patrickmn/go-cache"},
 	module + "caches":            {module + "config", module + "source", module + "cache"},
 	module + "lambda":            {},
 	module + "lambda/lambdatest": {},
 	module + "policy":            {module + "config"},
+	module + "metrics":           {module + "cache"},
+	module + "fixture":           {module + "config", module + "cache", module + "source"},
+	module + "schema":            {},
 	module + "source":            {module + "config", module + "cache", "github.com/aws/"},
 	module + "source/awstest":    {"github.com/aws/"},
 	module + "server":            {module + "cache"},

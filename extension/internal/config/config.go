@@ -20,9 +20,10 @@ type Config struct {
 	Prefetch             bool          // fetch everything at start
 	PrefetchTimeout      time.Duration // bound of all of prefetch
 
-	Server Server
-	Log    Log
-	AWS    AWS
+	Server  Server
+	Log     Log
+	Metrics bool // write metrics for CloudWatch, when in Lambda
+	AWS     AWS
 
 	Parameters []Parameter // one per served name, in the order of the file
 	Secrets    []Secret

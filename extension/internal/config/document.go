@@ -49,7 +49,7 @@ func (p *parser) document(data []byte) *yaml.Node {
 	case isNull(top):
 		return nil
 	case top.Kind != yaml.MappingNode:
-		p.fault(top, "", "the file must be a mapping of settings such as ttl: 5m, not %s", kindOf(top))
+		p.fault(top, "", "the file must be %s, not %s", p.words.Top, kindOf(top))
 		return nil
 	}
 	n, cycle := values(top, map[*yaml.Node]int{})
@@ -70,7 +70,7 @@ func (p *parser) unreadable(data []byte) *Fault {
 		return &Fault{File: p.file, Text: "larger than 1 MiB, the most that is read (is it the right file?)"}
 	}
 	if len(bytes.TrimSpace(data)) == 0 {
-		return &Fault{File: p.file, Text: "an empty file (list what to cache under parameters, secrets or dynamodb)"}
+		return &Fault{File: p.file, Text: "an empty file (" + p.words.Empty + ")"}
 	}
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
 		return &Fault{File: p.file, Text: "UTF-16 text (save the file as UTF-8)"}

@@ -179,12 +179,8 @@ func (p *parser) shortPart(kv pair, where, role string) KeyPart {
 		err = errors.New("is a boolean, not text (quote it)")
 	case tag == "!!null":
 		err = errors.New("is null, not text (quote it)")
-	case tag == "!!timestamp":
-		err = errors.New("is a date, not text (quote it)")
-	case isYesOrNo(raw):
-		err = errors.New("is a boolean to some readers of YAML and text to others (quote it)")
-	case tag != "!!str" || isNumber(raw) || strings.Contains(raw, ":") && sexagesimal().MatchString(raw):
-		err = errors.New("is a number in a spelling that is read in more than one way (quote it, or write plain digits)")
+	default:
+		err = doubt(tag, raw)
 	}
 	if err == nil {
 		k.Value, err = keyValue(k.Type, s.text, role)
@@ -193,6 +189,20 @@ func (p *parser) shortPart(kv pair, where, role string) KeyPart {
 		p.fault(kv.value, where, "%s %v", quote(raw), err)
 	}
 	return k
+}
+
+// doubt returns what else than text a reader of YAML may take raw for, which is neither quoted nor a plain number, a
+// boolean or null; nil for what is text to all of them.
+func doubt(tag, raw string) error {
+	switch {
+	case tag == "!!timestamp":
+		return errors.New("is a date, not text (quote it)")
+	case isYesOrNo(raw):
+		return errors.New("is a boolean to some readers of YAML and text to others (quote it)")
+	case tag != "!!str" || isNumber(raw) || strings.Contains(raw, ":") && sexagesimal().MatchString(raw):
+		return errors.New("is a number in a spelling that is read in more than one way (quote it, or write plain digits)")
+	}
+	return nil
 }
 
 // sexagesimal matches what YAML 1.1 takes for a number to the base of sixty, such as a time of day.

@@ -4,7 +4,7 @@ package config
 var (
 	topKeys = []string{
 		"ttl", "stale_while_revalidate", "stale_if_error", "stale_wait", "negative_ttl", "timeout",
-		"prefetch", "prefetch_timeout", "server", "log", "parameters", "secrets", "dynamodb",
+		"prefetch", "prefetch_timeout", "server", "log", "metrics", "parameters", "secrets", "dynamodb",
 	}
 	serverKeys = []string{"port", "token", "max_waiting"}
 	logKeys    = []string{"level"}

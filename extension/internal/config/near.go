@@ -6,7 +6,7 @@ import "strings"
 // slips, else one that begins like name and ends earlier or later.
 func near(name string, known []string) string {
 	// A long name is not worth the table that comparing it takes.
-	const maxNear = 40
+	const maxNear = 100
 	if len(name) > maxNear {
 		return ""
 	}
@@ -20,9 +20,9 @@ func near(name string, known []string) string {
 	if best != "" {
 		return best
 	}
-	// Two letters begin too many words.
-	const enough = 3
-	shortest := maxNear
+	// Two letters begin too many words, and a word begins too many names that are much longer.
+	const enough, maxRest = 3, 40
+	shortest := maxRest
 	for _, k := range known {
 		short, long := name, strings.ToLower(k)
 		if len(short) > len(long) {
@@ -66,3 +66,7 @@ func didYouMean(meant string) string {
 	}
 	return " (did you mean " + quote(meant) + "?)"
 }
+
+// DidYouMean returns a hint to append to a message about name, which is not among known: the one that was probably meant,
+// or "" where none is near.
+func DidYouMean(name string, known []string) string { return didYouMean(near(name, known)) }

@@ -10,6 +10,7 @@ import (
 // parser reads one file and the environment into cfg and collects what is wrong with them.
 type parser struct {
 	file     string
+	words    Wording
 	env      environment
 	check    bool
 	cfg      *Config
@@ -24,7 +25,11 @@ type parser struct {
 
 func newParser(file string, o Options) *parser {
 	return &parser{
-		file:  file,
+		file: file,
+		words: Wording{
+			Empty: "list what to cache under parameters, secrets or dynamodb",
+			Top:   "a mapping of settings such as ttl: 5m",
+		},
 		env:   environ(o.Env),
 		check: o.Check,
 		cfg: &Config{
@@ -96,6 +101,7 @@ func (p *parser) settings(m mapping) *yaml.Node {
 
 	log := p.mapping(m.values["log"], "log", logKeys)
 	value(p, log, "level", parseLevel, &c.Log.Level)
+	value(p, m, "metrics", parseBool, &c.Metrics)
 	if !token {
 		return nil
 	}

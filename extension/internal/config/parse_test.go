@@ -31,6 +31,7 @@ func TestFullConfig(t *testing.T) {
 		PrefetchTimeout:      4 * time.Second,
 		Server:               Server{Port: 4001, Token: "token", MaxWaiting: 16},
 		Log:                  Log{Level: slog.LevelDebug},
+		Metrics:              true,
 		AWS:                  AWS{Region: "us-west-2", MaxAttempts: 3},
 		Parameters: []Parameter{
 			{Entry: with(entry(21, "/app/a", "eu-central-1"), short), ID: "/app/a"},

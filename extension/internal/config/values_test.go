@@ -98,7 +98,7 @@ func TestNear(t *testing.T) {
 		{"with more behind", "server_settings", "server"},
 		{"beginning of two letters", "se", ""},
 		{"a short one with much behind", "assumed_role", ""},
-		{"too far", "metrics", ""},
+		{"too far", "fixtures", ""},
 		{"empty", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -214,15 +214,15 @@ func (s *Parameters) getParametersByPath(ctx context.Context, p *parameter) (*ca
 		}
 		in["NextToken"] = out.NextToken
 	}
-	return &cache.Value{Body: appendMembers(nil, members), Members: members}, nil
+	return Tree(members), nil
 }
 
-// appendMembers appends the values below a path as one JSON object.
-func appendMembers(dst []byte, members map[string]*cache.Value) []byte {
-	dst, _ = appendObject(dst, members, func(dst []byte, v *cache.Value) ([]byte, error) {
+// Tree returns the value of a path, of the values below it by relative name. It keeps members, which is not nil.
+func Tree(members map[string]*cache.Value) *cache.Value {
+	body, _ := appendObject(nil, members, func(dst []byte, v *cache.Value) ([]byte, error) {
 		return appendString(dst, string(v.Body)), nil
 	})
-	return dst
+	return &cache.Value{Body: body, Members: members}
 }
 
 // errNoValue is about an answer that is well-formed and not what AWS documents.
