@@ -60,6 +60,7 @@ func newWorld(t *testing.T, config string) *world {
 // process is one run of the program inside the test.
 type process struct {
 	t      *testing.T
+	stdout *lines
 	stderr *lines
 	stop   context.CancelFunc // as SIGTERM does
 	ended  chan struct{}
@@ -70,14 +71,14 @@ type process struct {
 func (w *world) start(args ...string) *process {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &process{t: w.t, stderr: newLines(), stop: cancel, ended: make(chan struct{})}
+	p := &process{t: w.t, stdout: newLines(), stderr: newLines(), stop: cancel, ended: make(chan struct{})}
 	var environ []string
 	for k, v := range w.env {
 		environ = append(environ, k+"="+v)
 	}
 	go func() {
 		defer close(p.ended)
-		p.code = run(ctx, append([]string{"/opt/extensions/cache-extension"}, args...), environ, io.Discard, p.stderr)
+		p.code = run(ctx, append([]string{"/opt/extensions/cache-extension"}, args...), environ, p.stdout, p.stderr)
 	}()
 	w.t.Cleanup(func() { cancel(); p.wait() })
 	return p

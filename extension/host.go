@@ -11,6 +11,7 @@ import (
 
 	"cache-extension/extension/internal/config"
 	"cache-extension/extension/internal/lambda"
+	"cache-extension/extension/internal/metrics"
 	"cache-extension/extension/internal/server"
 )
 
@@ -19,6 +20,7 @@ type program struct {
 	name   string // base name of the executable, by which Lambda knows it
 	env    map[string]string
 	config config.Options
+	stdout io.Writer // for what Lambda makes metrics of, and nothing else
 	stderr io.Writer
 }
 
@@ -72,7 +74,10 @@ func (p program) extension(ctx context.Context) int {
 	}
 	json := !strings.EqualFold(p.env["AWS_LAMBDA_LOG_FORMAT"], "Text")
 	s.start(newLog(p.stderr, json, s.cfg.Log.Level), true)
-	h := &host{service: s, api: api, snapshot: initialization == "snap-start"}
+	if s.cfg.Metrics {
+		s.metrics = metrics.New(p.stdout, p.env["AWS_LAMBDA_FUNCTION_NAME"], s.ByKind())
+	}
+	h := &host{service: s, api: api, managed: managed, snapshot: initialization == "snap-start"}
 	if h.snapshot {
 		s.log.Info("SnapStart: nothing is fetched before the first invocation but what the function's own init reads")
 	} else if err := s.Prefetch(ctx); err != nil && ctx.Err() == nil {
@@ -133,6 +138,7 @@ func (p program) initError(ctx context.Context, api *lambda.Client, cause error)
 type host struct {
 	*service
 	api      *lambda.Client
+	managed  bool // told of no INVOKE, and never frozen
 	snapshot bool // nothing was prefetched yet
 }
 
@@ -147,6 +153,9 @@ func (h *host) run(ctx context.Context) int {
 		case <-ctx.Done():
 		}
 	}()
+	if h.managed && h.metrics != nil {
+		go h.measure(ctx)
+	}
 	for {
 		event, err := h.next(ctx)
 		if err != nil {
@@ -240,6 +249,21 @@ func (h *host) invoke(ctx context.Context, event lambda.NextEvent) {
 	case <-landed:
 	case <-t.C:
 	case <-ctx.Done():
+	}
+	h.note(h.metrics.Tick())
+}
+
+// measure writes metrics where there is no INVOKE to do it at, until ctx ends.
+func (h *host) measure(ctx context.Context) {
+	t := time.NewTicker(metrics.Interval)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			h.note(h.metrics.Flush())
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

@@ -60,6 +60,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		name:   filepath.Base(args[0]),
 		env:    env,
 		config: config.Options{Env: environ},
+		stdout: stdout,
 		stderr: stderr,
 	}
 	takesFile := command == "serve" || command == "check"

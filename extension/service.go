@@ -9,6 +9,7 @@ import (
 	version "cache-extension"
 	"cache-extension/extension/internal/caches"
 	"cache-extension/extension/internal/config"
+	"cache-extension/extension/internal/metrics"
 	"cache-extension/extension/internal/server"
 	"cache-extension/extension/internal/source"
 )
@@ -19,6 +20,7 @@ type service struct {
 	*caches.Set // made by start
 	cfg         *config.Config
 	log         *slog.Logger
+	metrics     *metrics.Writer // nil writes none
 	listener    *server.Listener
 	server      *server.Server
 	ended       chan error // what ended serving; sent once
@@ -59,11 +61,12 @@ func (s *service) start(log *slog.Logger, inLambda bool) {
 // drainMargin is left of a deadline after the last answer, to log and to exit.
 const drainMargin = 200 * time.Millisecond
 
-// close stops accepting, answers what is under way within the given time and logs the summary line.
+// close stops accepting, answers what is under way within the given time, writes the last metrics and logs the summary line.
 func (s *service) close(within time.Duration, reason string) {
 	ctx, cancel := context.WithTimeout(context.Background(), max(0, within-drainMargin))
 	defer cancel()
 	err := s.server.Shutdown(ctx)
+	s.note(s.metrics.Flush())
 	attrs := []any{"reason", reason}
 	for _, k := range s.Kinds() {
 		n := k.Cache.Stats()
@@ -76,4 +79,11 @@ func (s *service) close(within time.Duration, reason string) {
 		attrs = append(attrs, "cut_off", err.Error())
 	}
 	s.log.Info("cache-extension stops", attrs...)
+}
+
+// note logs what kept metrics from being written.
+func (s *service) note(err error) {
+	if err != nil {
+		s.log.Warn("metrics were not written", "error", err)
+	}
 }
