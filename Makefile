@@ -14,8 +14,9 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: build
-build: ## build bin/cache-extension for this machine
+build: ## build bin/cache-extension and bin/cachectl for this machine
 	$(go-build) -o bin/cache-extension ./extension
+	CGO_ENABLED=0 go build $(go-flags) -o bin/cachectl ./extension/cachectl
 
 .PHONY: demo
 demo: ## see it work: no AWS account, no Docker, no root

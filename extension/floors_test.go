@@ -11,9 +11,13 @@ import (
 const module = "cache-extension/extension/internal/"
 
 // floors says which of our packages, and which of the libraries that have one home, each package may import.
-// The house is drawn in CONTRIBUTING.md: config -> source -> cache -> server, all wired by extension.
+// Data flows one way: config -> source -> cache -> server; the programs wire them.
 var floors = map[string][]string{
-	"cache-extension/extension":  {"cache-extension", module + "config", module + "source", module + "cache", module + "caches", module + "server", module + "lambda", module + "metrics"},
+	"cache-extension/extension": {"cache-extension", module + "config", module + "source", module + "cache", module + "caches", module + "server", module + "lambda", module + "metrics"},
+	"cache-extension/extension/cachectl": {
+		"cache-extension", module + "config", module + "cache", module + "caches", module + "source", module + "server",
+		module + "fixture", module + "policy", module + "schema", module + "page", "github.com/aws/", "github.com/spf13/",
+	},
 	module + "config":            {"gopkg.in/yaml.v3"},
 	module + "cache":             {"github.com/patrickmn/go-cache"},
 	module + "caches":            {module + "config", module + "source", module + "cache"},
@@ -23,6 +27,7 @@ var floors = map[string][]string{
 	module + "metrics":           {module + "cache"},
 	module + "fixture":           {module + "config", module + "cache", module + "source"},
 	module + "schema":            {},
+	module + "page":              {module + "cache", module + "caches"},
 	module + "source":            {module + "config", module + "cache", "github.com/aws/"},
 	module + "source/awstest":    {"github.com/aws/"},
 	module + "server":            {module + "cache"},
