@@ -10,6 +10,8 @@ import (
 	"time"
 
 	version "cache-extension"
+	"cache-extension/extension/internal/caches"
+	"cache-extension/extension/internal/page"
 	"cache-extension/extension/internal/server"
 	"cache-extension/extension/internal/source"
 
@@ -102,7 +104,17 @@ func (a *app) serve(ctx context.Context, flags serveFlags) error {
 	s.url = fmt.Sprintf("http://localhost:%d", l.Port())
 	s.level.Set(first.cfg.Log.Level)
 	s.now.Store(first)
-	s.server = server.New(server.Options{Caches: first.caches.ByKind(), Token: first.cfg.Server.Token, Log: s.log})
+	s.server = server.New(server.Options{
+		Caches: first.caches.ByKind(),
+		Token:  first.cfg.Server.Token,
+		Log:    s.log,
+		Pages: page.New(page.Options{
+			Caches:  func() []caches.Kind { return s.now.Load().caches.Kinds() },
+			Config:  func() string { return s.now.Load().cfg.File },
+			Started: s.started,
+			Version: version.Number(),
+		}),
+	})
 	ended := make(chan error, 1)
 	go func() { ended <- s.server.Serve(l) }()
 

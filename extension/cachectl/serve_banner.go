@@ -28,6 +28,7 @@ func (s *serving) banner() {
 	case len(l.cfg.Secrets) > 0 && !s.flags.offline:
 		fmt.Fprintln(s.stdout, "Token     none: every process of this machine can read the secrets (server.token: true asks for one)")
 	}
+	fmt.Fprintf(s.stdout, "Page      %s/ shows what is held, how old it is and what fails\n", s.url)
 	fmt.Fprintf(s.stdout, "Changes   of %s are taken up when they are saved\n\n", s.followed())
 }
 

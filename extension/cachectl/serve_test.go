@@ -37,6 +37,7 @@ func TestServeOffline(t *testing.T) {
 		"\n" +
 		"AWS       nowhere: --offline\n" +
 		"Fixtures  DIR/fixtures.yaml, 2 names; all others are missing\n" +
+		"Page      URL/ shows what is held, how old it is and what fails\n" +
 		"Changes   of DIR/config.yaml and DIR/fixtures.yaml are taken up when they are saved\n" +
 		"\n" +
 		"Stopped after TIME: 3 reads, 0 from memory; 3 fetched, 1 failed.\n"

@@ -82,8 +82,10 @@ type entry struct {
 
 // slot is what is remembered of a key whether or not a value is held, so that nothing of it is lost with a value.
 type slot struct {
-	key   *Key
-	reads atomic.Int64 // hits since the value was fetched
+	key    *Key
+	reads  atomic.Int64 // answered with the value, since it was fetched
+	waited atomic.Int64 // of these, the ones that waited for the fetch
+	failed atomic.Int64 // reads that got no value, since the start
 
 	mu          sync.Mutex // guards what follows
 	flight      *flight    // the one under way, or nil
@@ -96,6 +98,7 @@ type slot struct {
 	failure     error // the last of them
 	failedAt    time.Time
 	holdOff     time.Duration // after failedAt
+	past        past
 }
 
 // refreshFloor is the time between two attempts that refresh=true can bring about.
@@ -129,9 +132,14 @@ func (c *Cache) Get(ctx context.Context, name string, refresh bool) (Answer, err
 	if !ok {
 		return Answer{}, ErrUndeclared
 	}
-	a, err := c.get(ctx, c.slots[key], refresh)
-	if err != nil || member == "" {
+	s := c.slots[key]
+	a, err := c.get(ctx, s, refresh)
+	if err != nil {
+		s.failed.Add(1)
 		return a, err
+	}
+	if member == "" {
+		return a, nil
 	}
 	if a.Value = a.Value.Members[member]; a.Value == nil {
 		return Answer{}, ErrMissing
@@ -275,6 +283,7 @@ func (c *Cache) wait(ctx context.Context, s *slot, f *flight, a Answer, refresh 
 		return Answer{}, nil, false
 	case f.err == nil:
 		s.reads.Add(1)
+		s.waited.Add(1)
 		return s.complete(a, f.entry, c.now()), nil, true
 	case refused(f.err):
 		return Answer{}, &Failure{Err: f.err}, true

@@ -62,6 +62,7 @@ func (c *Cache) launch(s *slot, now Instant) {
 func (s *slot) take(now Instant) *flight {
 	s.flight = &flight{began: now, patience: noBound, done: make(chan struct{})}
 	s.attemptedAt = now.Wall
+	s.past.fetches++
 	return s.flight
 }
 
@@ -117,20 +118,20 @@ func (c *Cache) settle(s *slot, f *flight, v *Value, err error, drop bool) bool 
 	defer close(f.done) // after all is noted: a reader may ask for /stats next
 	if err != nil {
 		c.counters.failed(err)
+		s.past.failure, s.past.failedAt = Class(err), now.Wall
 	}
 	switch {
 	case err == nil:
 		f.entry = &entry{value: v, fetchedAt: now.Wall}
 		s.stored, s.fetchedAt = true, now.Wall
-		s.reads.Store(0)
-		s.answered(nil, now)
+		s.answered(f, nil, now)
 		// go-cache takes 0 for its default, which is never; where no window is open nothing needs to be held.
 		if limit := s.key.TTL + max(s.key.StaleIfError, c.opts.StaleWhileRevalidate); limit > 0 {
 			c.items.Set(s.key.Name, f.entry, limit)
 		}
 	case refused(err):
 		s.stored = false
-		s.answered(err, now)
+		s.answered(f, err, now)
 		c.items.Delete(s.key.Name)
 	default:
 		s.failures++
@@ -140,7 +141,8 @@ func (c *Cache) settle(s *slot, f *flight, v *Value, err error, drop bool) bool 
 }
 
 // answered notes that AWS gave an answer, be it a refusal; it ends a hold-off. s.mu is held.
-func (s *slot) answered(refusal error, now Instant) {
+func (s *slot) answered(f *flight, refusal error, now Instant) {
+	s.turn(now.Mono - f.began.Mono)
 	s.refusal, s.refusedAt = refusal, now.Wall
 	s.failures, s.failure, s.holdOff = 0, nil, 0
 }
