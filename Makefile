@@ -6,7 +6,7 @@ SHELL := /bin/sh
 # Start-up time is paid by every function that uses the layer, and most of it is reading the binary: no cgo, no symbols, no
 # HTTP/2, functions aligned to 16 bytes, and nothing inlined in packages that no read from memory passes through.
 go-flags := -trimpath -tags nethttpomithttp2
-cold := crypto/tls gopkg.in/yaml.v3
+cold := crypto/tls fmt gopkg.in/yaml.v3 math/big reflect cache-extension/extension/internal/config
 go-build := CGO_ENABLED=0 go build $(go-flags) $(cold:%=-gcflags=%=-l) -ldflags "-s -w -funcalign=16"
 
 .PHONY: help

@@ -20,7 +20,7 @@ import (
 // What every cold start of every function with this extension pays, as counts and sizes, which are the same on any
 // machine. Whoever must raise one says by how much and why.
 const (
-	maxSize       = 7_450_000 // bytes of the stripped binary for linux/amd64
+	maxSize       = 7_500_000 // bytes of the stripped binary for linux/amd64
 	maxInitBytes  = 140_000   // allocated by package variables, before main
 	maxInitAllocs = 1_600
 	maxGoroutines = 16 // while nothing is asked for; 8 are the Go runtime's

@@ -19,7 +19,7 @@ var floors = map[string][]string{
 		module + "fixture", module + "policy", module + "schema", module + "page", "github.com/aws/", "github.com/spf13/",
 	},
 	module + "config":            {"gopkg.in/yaml.v3"},
-	module + "cache":             {"github.com/patrickmn/go-cache"},
+	module + "cache":             {"github.com/patrickmn/go-cache", "github.com/hashicorp/golang-lru/v2/simplelru"},
 	module + "caches":            {module + "config", module + "source", module + "cache"},
 	module + "lambda":            {},
 	module + "lambda/lambdatest": {},
@@ -29,6 +29,8 @@ var floors = map[string][]string{
 	module + "schema":            {},
 	module + "page":              {module + "cache", module + "caches"},
 	module + "source":            {module + "config", module + "cache", "github.com/aws/"},
+	module + "shared":            {module + "cache", "github.com/valkey-io/"},
+	module + "shared/redistest":  {},
 	module + "source/awstest":    {"github.com/aws/"},
 	module + "server":            {module + "cache"},
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"runtime"
 	"strings"
 	"sync"
@@ -27,14 +28,19 @@ type program struct {
 // shutdownTime is what Lambda leaves extensions after SHUTDOWN (2 s with one registered), and what SIGTERM gets.
 const shutdownTime = 2 * time.Second
 
+// log gives what makes the program's log.
+func (p program) log(json bool) func(slog.Leveler) *slog.Logger {
+	return func(level slog.Leveler) *slog.Logger { return newLog(p.stderr, json, level) }
+}
+
 // serve runs until ctx ends.
 func (p program) serve(ctx context.Context) int {
-	s, err := open(p.config)
+	s, err := open(p.config, p.log(false))
 	if err != nil {
 		report(p.stderr, err)
 		return exitFault
 	}
-	s.start(newLog(p.stderr, false, s.cfg.Log.Level), false)
+	s.start(false)
 	if err := s.Prefetch(ctx); err != nil && ctx.Err() == nil {
 		s.close(shutdownTime, "required entries are not there")
 		report(p.stderr, err)
@@ -54,7 +60,7 @@ func (p program) serve(ctx context.Context) int {
 // extension runs beside a Lambda function until SHUTDOWN. Nothing that can wait comes before Register: the function's
 // runtime starts only after it.
 func (p program) extension(ctx context.Context) int {
-	s, opened := open(p.config)
+	s, opened := open(p.config, p.log(!strings.EqualFold(p.env["AWS_LAMBDA_LOG_FORMAT"], "Text")))
 	api := lambda.New(p.env["AWS_LAMBDA_RUNTIME_API"], p.name)
 	initialization := p.env["AWS_LAMBDA_INITIALIZATION_TYPE"]
 	managed, err := register(ctx, api, initialization)
@@ -72,8 +78,7 @@ func (p program) extension(ctx context.Context) int {
 	if opened != nil {
 		return p.initError(ctx, api, opened)
 	}
-	json := !strings.EqualFold(p.env["AWS_LAMBDA_LOG_FORMAT"], "Text")
-	s.start(newLog(p.stderr, json, s.cfg.Log.Level), true)
+	s.start(true)
 	if s.cfg.Metrics {
 		s.metrics = metrics.New(p.stdout, p.env["AWS_LAMBDA_FUNCTION_NAME"], s.ByKind())
 	}

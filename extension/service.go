@@ -7,6 +7,7 @@ import (
 	"time"
 
 	version "cache-extension"
+	"cache-extension/extension/internal/cache"
 	"cache-extension/extension/internal/caches"
 	"cache-extension/extension/internal/config"
 	"cache-extension/extension/internal/metrics"
@@ -20,6 +21,7 @@ type service struct {
 	*caches.Set // made by start
 	cfg         *config.Config
 	log         *slog.Logger
+	tier        *tier           // nil where the configuration has none
 	metrics     *metrics.Writer // nil writes none
 	listener    *server.Listener
 	server      *server.Server
@@ -27,24 +29,35 @@ type service struct {
 }
 
 // open reads the configuration and takes the port; from then on connections queue. Its error is all that is wrong.
-func open(o config.Options) (*service, error) {
+func open(o config.Options, logAt func(slog.Leveler) *slog.Logger) (*service, error) {
 	cfg, err := config.Load(o)
 	if err != nil {
 		return nil, err
 	}
-	l, err := server.Listen(cfg.Server.Port)
+	s := &service{cfg: cfg, log: logAt(cfg.Log.Level), ended: make(chan error, 1)}
+	s.tier, err = newTier(cfg, s.log, func() *cache.Cache { return s.ByKind()["secrets"] })
 	if err != nil {
+		return nil, err
+	}
+	if s.listener, err = server.Listen(cfg.Server.Port); err != nil {
 		return nil, fmt.Errorf("%s: %w", cfg.File, err)
 	}
-	return &service{cfg: cfg, listener: l, ended: make(chan error, 1)}, nil
+	return s, nil
 }
 
 // start makes the AWS clients and begins to answer. It makes no upstream call.
-func (s *service) start(log *slog.Logger, inLambda bool) {
-	s.log = log
-	cfg := s.cfg
-	s.Set = caches.New(cfg, caches.Options{Log: log, Source: source.Options{Local: !inLambda, Version: version.Number()}})
-	s.server = server.New(server.Options{Caches: s.ByKind(), Token: cfg.Server.Token, Log: log})
+func (s *service) start(inLambda bool) {
+	cfg, log := s.cfg, s.log
+	s.Set = caches.New(cfg, caches.Options{
+		Log:    log,
+		Source: source.Options{Local: !inLambda, Version: version.Number()},
+		Wrap:   s.tier.wrap,
+	})
+	more := make(map[string]func() any)
+	if s.tier != nil {
+		more["shared"] = s.tier.stats
+	}
+	s.server = server.New(server.Options{Caches: s.ByKind(), Token: cfg.Server.Token, Log: log, Stats: more})
 	go func() { s.ended <- s.server.Serve(s.listener) }()
 
 	for _, w := range cfg.Warnings {
@@ -66,6 +79,7 @@ func (s *service) close(within time.Duration, reason string) {
 	ctx, cancel := context.WithTimeout(context.Background(), max(0, within-drainMargin))
 	defer cancel()
 	err := s.server.Shutdown(ctx)
+	s.tier.close()
 	s.note(s.metrics.Flush())
 	attrs := []any{"reason", reason}
 	for _, k := range s.Kinds() {

@@ -227,8 +227,8 @@ func TestStats(t *testing.T) {
 	for range 3 {
 		p.get("/parameters?name=CacheExtensions_Parameter1")
 	}
-	const zero = `{"hits":0,"stale":0,"misses":0,"collapsed":0,"fetches":0,"errors":{"missing":0,"denied":0,"throttled":0,"timeout":0,"upstream":0},"entries":0,"bytes":0}`
-	const want = `{"dynamodb":` + zero + `,"parameters":{"hits":2,"stale":0,"misses":1,"collapsed":0,"fetches":1,"errors":{"missing":0,"denied":0,"throttled":0,"timeout":0,"upstream":0},"entries":1,"bytes":11},"secrets":` + zero + `}`
+	const zero = `{"hits":0,"stale":0,"misses":0,"collapsed":0,"fetches":0,"errors":{"missing":0,"denied":0,"throttled":0,"timeout":0,"upstream":0},"evictions":0,"entries":0,"bytes":0}`
+	const want = `{"dynamodb":` + zero + `,"parameters":{"hits":2,"stale":0,"misses":1,"collapsed":0,"fetches":1,"errors":{"missing":0,"denied":0,"throttled":0,"timeout":0,"upstream":0},"evictions":0,"entries":1,"bytes":11},"secrets":` + zero + `}`
 	p.get("/stats").want(t, "/stats", 200, want)
 	p.get("/healthz").want(t, "/healthz", 200, "ok")
 }

@@ -24,6 +24,7 @@ a table tells the names that are served and the calls to AWS by which prefetch b
 
 With --live each is then read from AWS once, with the credentials of this machine: found, missing, denied (with the
 action that is lacking), throttled, timeout or upstream (any other failure), the size and the time. No value is printed.
+A name with placeholders is skipped.
 
 With --json, standard output is one document, for success and for faults:
 
@@ -31,6 +32,7 @@ With --json, standard output is one document, for success and for faults:
     file       path of the file, empty where none was found
     names      what is served: name, cachetype, line, resource, region, ttl_seconds, required;
                operation and batch: the call by which prefetch reads it, and how many resources that call reads;
+               on_demand: the name has placeholders, and prefetch has no part in it;
                live: result, bytes, milliseconds, lacking (actions of IAM), error
     prefetch   on, and calls: how many fetch everything, with one page for each path
     faults     file, line, column (0 where there is none) and text
@@ -78,6 +80,7 @@ type served struct {
 	Required  bool     `json:"required"`
 	Operation string   `json:"operation"` // of AWS's API, by which prefetch reads it
 	Batch     int      `json:"batch"`     // how many resources that call reads
+	OnDemand  bool     `json:"on_demand"` // the name has placeholders: operation is its readers'
 	Live      *reading `json:"live,omitempty"`
 }
 
@@ -100,7 +103,7 @@ func (a *app) check(ctx context.Context, path string, live bool) (*report, error
 	}
 	calls := source.Plan(cfg)
 	r := &report{File: cfg.File, Warnings: cfg.Warnings, Names: names(cfg), Prefetch: prefetch{cfg.Prefetch, len(calls)}}
-	r.plan(calls)
+	r.plan(append(calls, source.OnDemand(cfg)...))
 	switch {
 	case err != nil:
 		r.Faults = faultsOf(err)
@@ -139,7 +142,7 @@ func names(cfg *config.Config) []served {
 	add := func(cachetype, resource string, e config.Entry) {
 		all = append(all, served{
 			Name: e.Name, Cachetype: cachetype, Line: e.Line, Resource: resource, Region: e.Region,
-			TTL: e.TTL.Seconds(), Required: e.Required,
+			TTL: e.TTL.Seconds(), Required: e.Required, OnDemand: e.Pattern != nil,
 		})
 	}
 	for _, p := range cfg.Parameters {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"unicode"
 
@@ -64,7 +65,7 @@ const (
 // excerpt returns a line of a file, and a caret on a line of its own below the column, which is counted from 1 in
 // characters. There is no caret for column 0.
 func excerpt(line string, number, column int) string {
-	text := []rune(strings.TrimRight(line, " \t"))
+	text := []rune(strings.TrimRight(withoutPassword(line), " \t"))
 	at := min(column-1, len(text))
 	before, after := "", ""
 	if first := at - beforeColumn; len(text) > maxExcerpt && first > 0 {
@@ -92,6 +93,13 @@ func excerpt(line string, number, column int) string {
 		under.WriteString(blank(r))
 	}
 	return shown + strings.Repeat(" ", len(gutter)-len("| ")) + "| " + under.String() + "^\n"
+}
+
+// withoutPassword returns a line with an asterisk for each character of what a URL in it has in front of an @.
+func withoutPassword(line string) string {
+	return regexp.MustCompile(`://\S*@`).ReplaceAllStringFunc(line, func(part string) string {
+		return "://" + strings.Repeat("*", len([]rune(part))-len("://@")) + "@"
+	})
 }
 
 // blank returns what is as wide as r in a terminal and cannot be seen.

@@ -75,6 +75,7 @@ func TestPrintFaults(t *testing.T) {
 	}
 	marked := path("marked.yaml", "\ufeffa: b\r\nc: d\r\n")
 	old := path("old.yaml", "# one\u2028# two\rc: d")
+	secret := path("secret.yaml", "url: redis://äpp:p@ss@host/x\n")
 	tests := []struct {
 		name  string
 		input config.Fault
@@ -88,6 +89,8 @@ func TestPrintFaults(t *testing.T) {
 			marked + ":2:1: odd\n    2 | c: d\n      | ^\n"},
 		{"all that ends a line in YAML", config.Fault{File: old, Line: 3, Column: 1, Text: "odd"},
 			old + ":3:1: odd\n    3 | c: d\n      | ^\n"},
+		{"a password", config.Fault{File: secret, Line: 1, Column: 6, Text: "odd"},
+			secret + ":1:6: odd\n    1 | url: redis://********@host/x\n      |      ^\n"},
 		{"no column", config.Fault{File: marked, Line: 1, Text: "odd"}, marked + ":1: odd\n    1 | a: b\n"},
 		{"a line that there is not", config.Fault{File: marked, Line: 9, Column: 1, Text: "odd"}, marked + ":9:1: odd\n"},
 		{"a file that there is not", config.Fault{File: "absent.yaml", Line: 1, Column: 1, Text: "odd"}, "absent.yaml:1:1: odd\n"},

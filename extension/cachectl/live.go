@@ -18,17 +18,24 @@ import (
 
 // reading is what came of reading one resource. It never holds the value.
 type reading struct {
-	Result       string   `json:"result"` // found, missing, denied, throttled, timeout or upstream
+	Result       string   `json:"result"` // found, missing, denied, throttled, timeout, upstream or skipped
 	Bytes        int      `json:"bytes"`
 	Milliseconds int64    `json:"milliseconds"`
 	Lacking      []string `json:"lacking,omitempty"` // actions of IAM, where denied
 	Error        string   `json:"error,omitempty"`   // what AWS said
 }
 
-const resultFound = "found"
+// The results that are not failures.
+const (
+	resultFound   = "found"
+	resultSkipped = "skipped" // it has placeholders, and nobody says what for
+)
 
 // cells returns the last cells of a row of the table.
 func (r reading) cells() string {
+	if r.Result == resultSkipped {
+		return r.Result + "\t-\t-"
+	}
 	size := "-"
 	if r.Result == resultFound {
 		size = strconv.Itoa(r.Bytes)
@@ -80,6 +87,10 @@ func readLive(ctx context.Context, cfg *config.Config, o source.Options, names [
 	var all sync.WaitGroup
 	for i := range names {
 		n := &names[i]
+		if n.OnDemand {
+			n.Live = &reading{Result: resultSkipped}
+			continue
+		}
 		s := sources[n.Cachetype]
 		key, _, _ := s.Find(n.Name)
 		if readings[key] == nil {
@@ -97,7 +108,7 @@ func readLive(ctx context.Context, cfg *config.Config, o source.Options, names [
 	all.Wait()
 	var faults config.Faults
 	for _, n := range names {
-		if n.Live.Result != resultFound {
+		if n.Live.Result != resultFound && n.Live.Result != resultSkipped {
 			text := fmt.Sprintf("%s: %q: %s", n.Cachetype, n.Name, n.Live.explanation())
 			faults = append(faults, config.Fault{File: cfg.File, Line: n.Line, Text: text})
 		}

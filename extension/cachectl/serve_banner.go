@@ -41,8 +41,11 @@ func (s *serving) printURLs(names []served) {
 		width = max(width, len(ttls[i]))
 	}
 	for i, ttl := range ttls {
-		n := names[i]
-		fmt.Fprintf(&b, "  %-*s  %s/%s?name=%s\n", width, ttl, s.url, n.Cachetype, escape(n.Name))
+		n, name := names[i], escape(names[i].Name)
+		if n.OnDemand { // to be filled in by who reads this
+			name = n.Name
+		}
+		fmt.Fprintf(&b, "  %-*s  %s/%s?name=%s\n", width, ttl, s.url, n.Cachetype, name)
 	}
 	if more := len(names) - len(ttls); more > 0 {
 		fmt.Fprintf(&b, "  … and %d more: cachectl check lists them, GET /stats counts their reads\n", more)

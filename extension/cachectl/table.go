@@ -44,6 +44,8 @@ func (r *report) table() string {
 
 func (n served) fetchedBy() string {
 	switch {
+	case n.OnDemand:
+		return n.Operation + ", on demand"
 	case n.Operation == pathOperation:
 		return n.Operation + ", 10 a page"
 	case n.Batch > 1:
@@ -58,23 +60,28 @@ const pathOperation = "GetParametersByPath"
 // summary says by how many calls all is fetched, and when.
 func (r *report) summary() string {
 	calls := plural(r.Prefetch.Calls, "call") + " at start"
-	required, path := 0, false
+	required, path, open := 0, false, ""
 	for _, n := range r.Names {
 		if n.Required {
 			required++
 		}
 		path = path || n.Operation == pathOperation
+		if n.OnDemand {
+			open = "A name with placeholders is fetched on demand, when somebody reads it.\n"
+		}
 	}
 	if path {
 		calls += ", and more where a path has over 10 parameters"
 	}
 	switch {
+	case r.Prefetch.Calls == 0:
+		return open
 	case r.Prefetch.On:
-		return "Prefetch is on: " + calls + ".\n"
+		return "Prefetch is on: " + calls + ".\n" + open
 	case required > 0:
-		return fmt.Sprintf("Prefetch is off, but for what is required (%s). With prefetch: true, it takes %s.\n", plural(required, "name"), calls)
+		return fmt.Sprintf("Prefetch is off, but for what is required (%s). With prefetch: true, it takes %s.\n", plural(required, "name"), calls) + open
 	}
-	return "Prefetch is off: each is fetched alone when it is first read. With prefetch: true, it takes " + calls + ".\n"
+	return "Prefetch is off: each is fetched alone when it is first read. With prefetch: true, it takes " + calls + ".\n" + open
 }
 
 // results counts what came of reading, in the order of the table.
@@ -129,17 +136,22 @@ func secretText(s config.Secret) string {
 
 // itemText is such as Users(tenant=acme, id=42). In quotes, 42 is text.
 func itemText(it config.Item) string {
-	text := it.Table + "(" + keyText(it.Hash)
+	open := it.Pattern != nil
+	text := it.Table + "(" + keyText(it.Hash, open)
 	if it.Sort.Name != "" {
-		text += ", " + keyText(it.Sort)
+		text += ", " + keyText(it.Sort, open)
 	}
 	return text + ")"
 }
 
-func keyText(k config.KeyPart) string {
+// keyText returns one part of a key, whose value is a template in an open entry.
+func keyText(k config.KeyPart, open bool) string {
 	value := k.Value
 	switch k.Type {
 	case "B":
+		if open {
+			value = config.FillAll(value, "") // a key of bytes has no placeholder, but may have braces
+		}
 		value = "base64 " + base64.StdEncoding.EncodeToString([]byte(value))
 	case "S":
 		_, err := strconv.ParseFloat(value, 64)

@@ -2,6 +2,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -49,6 +50,7 @@ type Answer struct {
 	Value     *Value
 	How       How
 	Collapsed bool          // the reader joined a flight that was up already
+	Shared    bool          // the reader waited for a flight that brought a value from the tier between the cache and AWS
 	Age       time.Duration // since the value was fetched, by the wall clock, at least 0
 	TTL       time.Duration // freshness left, negative when expired
 }
@@ -59,6 +61,7 @@ type Options struct {
 	StaleWait            time.Duration     // with a value inside StaleIfError at hand, a reader waits this long for AWS
 	NegativeTTL          time.Duration     // how long "missing" and "denied" are remembered
 	Waiting              *Waiting          // shared by all caches; nil sets no limit
+	Memory               *Memory           // for open names, shared by all caches; nil is one for this cache, of default size
 	Report               func(*Key, error) // told each failed flight once; nil tells nobody. Must not block.
 	Clock                func() Instant    // nil is Clock()
 }
@@ -71,6 +74,8 @@ type Cache struct {
 	items    *gocache.Cache   // Key.Name -> *entry, until the hard limit (TTL and the longer window)
 	slots    map[*Key]*slot   // one for each key, made by New and never changed
 	byName   map[string]*slot // the same by Key.Name
+	opener   Opener           // nil where source has no open names
+	open     share            // guarded by Memory.mu
 	counters counters
 }
 
@@ -83,9 +88,11 @@ type entry struct {
 // slot is what is remembered of a key whether or not a value is held, so that nothing of it is lost with a value.
 type slot struct {
 	key    *Key
-	reads  atomic.Int64 // answered with the value, since it was fetched
-	waited atomic.Int64 // of these, the ones that waited for the fetch
-	failed atomic.Int64 // reads that got no value, since the start
+	limit  time.Duration // the age at which a value is beyond all use
+	place  *place        // of an open name; nil for a declared one
+	reads  atomic.Int64  // answered with the value, since it was fetched
+	waited atomic.Int64  // of these, the ones that waited for the fetch
+	failed atomic.Int64  // reads that got no value, since the start
 
 	mu          sync.Mutex // guards what follows
 	flight      *flight    // the one under way, or nil
@@ -118,10 +125,18 @@ func New(source Source, opts Options) *Cache {
 		c.now = Clock()
 	}
 	for _, k := range source.Keys() {
-		s := &slot{key: k}
+		s := c.newSlot(k)
 		c.slots[k], c.byName[k.Name] = s, s
 	}
+	c.opener, _ = source.(Opener)
+	if c.opener != nil && c.opts.Memory == nil {
+		c.opts.Memory = NewMemory(defaultEntries, defaultBytes)
+	}
 	return c
+}
+
+func (c *Cache) newSlot(k *Key) *slot {
+	return &slot{key: k, limit: k.TTL + max(k.StaleIfError, c.opts.StaleWhileRevalidate)}
 }
 
 // Get answers a read of name. With refresh it asks AWS even when the value is fresh, at most once a second.
@@ -130,7 +145,7 @@ func New(source Source, opts Options) *Cache {
 func (c *Cache) Get(ctx context.Context, name string, refresh bool) (Answer, error) {
 	key, member, ok := c.source.Find(name)
 	if !ok {
-		return Answer{}, ErrUndeclared
+		return c.getOpen(ctx, name, refresh)
 	}
 	s := c.slots[key]
 	a, err := c.get(ctx, s, refresh)
@@ -141,8 +156,9 @@ func (c *Cache) Get(ctx context.Context, name string, refresh bool) (Answer, err
 	if member == "" {
 		return a, nil
 	}
-	if a.Value = a.Value.Members[member]; a.Value == nil {
-		return Answer{}, ErrMissing
+	tree := a.Value
+	if a.Value = tree.Members[member]; a.Value == nil {
+		return Answer{}, cmp.Or(tree.Absent, ErrMissing)
 	}
 	return a, nil
 }
@@ -150,7 +166,10 @@ func (c *Cache) Get(ctx context.Context, name string, refresh bool) (Answer, err
 // Hit answers a read of name if a fresh value of at most most bytes is in memory. It waits for nobody and starts nothing.
 func (c *Cache) Hit(name string, most int) (Answer, bool) {
 	key, member, ok := c.source.Find(name)
-	if !ok || member != "" {
+	if !ok {
+		return c.hitOpen(name, most)
+	}
+	if member != "" {
 		return Answer{}, false
 	}
 	return c.fresh(c.slots[key], most)
@@ -182,7 +201,8 @@ func (c *Cache) get(ctx context.Context, s *slot, refresh bool) (Answer, error) 
 		if landed {
 			return a, err
 		}
-		// The flight was dropped without an outcome (it slept through a freeze, or prefetch ran out of time): decide anew.
+		// The flight was dropped without an outcome (it slept through a freeze, or prefetch ran out of time), or did not go
+		// to AWS for a reader who asks for that: decide anew.
 	}
 }
 
@@ -194,7 +214,7 @@ func (c *Cache) decide(s *slot, refresh bool) (Answer, *flight, error) {
 	now := c.now()
 	e := c.look(s) // again: a flight may have landed since the caller looked
 	if e == nil {
-		c.items.Delete(s.key.Name) // go-cache keeps what has expired until told
+		c.forget(s) // go-cache keeps what has expired until told
 	}
 	c.dropSlept(s, now)
 	held := within(now.Wall, s.failedAt, s.holdOff)
@@ -226,7 +246,7 @@ func (c *Cache) decide(s *slot, refresh bool) (Answer, *flight, error) {
 	}
 	if a, ok := c.revalidating(s, e, now); ok {
 		if s.flight == nil {
-			c.launch(s, now)
+			c.launch(s, now, false)
 		}
 		return a, nil, nil
 	}
@@ -257,7 +277,7 @@ func (c *Cache) board(s *slot, e *entry, now Instant, how How) (Answer, *flight,
 		c.counters.collapsed.Add(1)
 	} else {
 		c.counters.misses.Add(1)
-		c.launch(s, now)
+		c.launch(s, now, how == Requested)
 	}
 	return a, s.flight, nil
 }
@@ -281,15 +301,22 @@ func (c *Cache) wait(ctx context.Context, s *slot, f *flight, a Answer, refresh 
 	switch {
 	case f.dropped:
 		return Answer{}, nil, false
+	case f.elsewhere && refresh && !f.refresh:
+		return Answer{}, nil, false
 	case f.err == nil:
 		s.reads.Add(1)
 		s.waited.Add(1)
-		return s.complete(a, f.entry, c.now()), nil, true
+		a = s.complete(a, f.entry, c.now())
 	case refused(f.err):
 		return Answer{}, &Failure{Err: f.err}, true
+	default:
+		var err error
+		if a, err = c.fallback(s, f.err, refresh); err != nil {
+			return a, err, true
+		}
 	}
-	a, err := c.fallback(s, f.err, refresh)
-	return a, err, true
+	a.Shared = f.entry != nil && f.entry.value == a.Value && a.Value.Shared
+	return a, nil, true
 }
 
 // fallback is what a reader gets when AWS gave nothing: what is held, if it may still be used, else the error.
@@ -315,10 +342,33 @@ func (c *Cache) fallback(s *slot, err error, refresh bool) (Answer, error) {
 
 // look returns what is held for the slot, fresh or not, or nil. It takes the map's lock.
 func (c *Cache) look(s *slot) *entry {
+	if s.place != nil {
+		return s.place.entry.Load()
+	}
 	if v, ok := c.items.Get(s.key.Name); ok {
 		return v.(*entry)
 	}
 	return nil
+}
+
+// keep holds e for the slot for as long as it is of any use. s.mu is held.
+func (c *Cache) keep(s *slot, e *entry, left time.Duration) {
+	switch {
+	case left <= 0: // go-cache would take it for its default, which is never
+	case s.place != nil:
+		s.place.entry.Store(e)
+	default:
+		c.items.Set(s.key.Name, e, left)
+	}
+}
+
+// forget lets go of what is held for the slot. s.mu is held.
+func (c *Cache) forget(s *slot) {
+	if s.place != nil {
+		s.place.entry.Store(nil)
+		return
+	}
+	c.items.Delete(s.key.Name)
 }
 
 func (c *Cache) hit(s *slot) {

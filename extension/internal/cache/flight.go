@@ -10,14 +10,16 @@ import (
 // flight is one fetch of one key. Nobody owns it: a reader who hangs up does not end it.
 type flight struct {
 	began    Instant
+	refresh  bool               // launched by a reader who asks for what AWS itself says
 	patience time.Duration      // how long a reader waits for it, or noBound: its own bound sees to it
 	cancel   context.CancelFunc // ends the fetch; nil while it is part of a batch that others wait for, too
 
 	// Written before done is closed, read after.
-	done    chan struct{}
-	entry   *entry
-	err     error
-	dropped bool // no outcome: whoever waits decides anew
+	done      chan struct{}
+	entry     *entry
+	err       error
+	dropped   bool // no outcome: whoever waits decides anew
+	elsewhere bool // AWS was not asked
 }
 
 // noBound waits for as long as the flight takes.
@@ -48,10 +50,13 @@ func (f *flight) wait(ctx context.Context, d time.Duration) (err error) {
 }
 
 // launch starts a flight of the slot's key alone. s.mu is held.
-func (c *Cache) launch(s *slot, now Instant) {
+func (c *Cache) launch(s *slot, now Instant, refresh bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.key.Timeout)
-	f := s.take(now)
-	f.cancel = cancel
+	if refresh {
+		ctx = context.WithValue(ctx, refreshing{}, true)
+	}
+	f := c.take(s, now)
+	f.refresh, f.cancel = refresh, cancel
 	go func() {
 		defer cancel()
 		c.fetch(ctx, []string{s.key.Name}, map[string]landing{s.key.Name: {s, f}}, false)
@@ -59,10 +64,13 @@ func (c *Cache) launch(s *slot, now Instant) {
 }
 
 // take makes the slot's flight. s.mu is held.
-func (s *slot) take(now Instant) *flight {
+func (c *Cache) take(s *slot, now Instant) *flight {
 	s.flight = &flight{began: now, patience: noBound, done: make(chan struct{})}
 	s.attemptedAt = now.Wall
 	s.past.fetches++
+	if s.place != nil {
+		c.opts.Memory.took(s)
+	}
 	return s.flight
 }
 
@@ -111,33 +119,50 @@ func (c *Cache) settle(s *slot, f *flight, v *Value, err error, drop bool) bool 
 	}
 	now := c.now()
 	if drop || Slept(f.began, now) {
-		s.drop()
+		c.abandon(s)
 		return true
 	}
-	s.flight, f.err = nil, err
-	defer close(f.done) // after all is noted: a reader may ask for /stats next
+	f.err = err
+	defer c.end(s) // after all is noted: a reader may ask for /stats next
 	if err != nil {
 		c.counters.failed(err)
 		s.past.failure, s.past.failedAt = Class(err), now.Wall
 	}
+	if v != nil && !refused(err) {
+		f.entry = c.store(s, v, now)
+	}
 	switch {
 	case err == nil:
-		f.entry = &entry{value: v, fetchedAt: now.Wall}
-		s.stored, s.fetchedAt = true, now.Wall
 		s.answered(f, nil, now)
-		// go-cache takes 0 for its default, which is never; where no window is open nothing needs to be held.
-		if limit := s.key.TTL + max(s.key.StaleIfError, c.opts.StaleWhileRevalidate); limit > 0 {
-			c.items.Set(s.key.Name, f.entry, limit)
+		if f.elsewhere = v.Shared; f.elsewhere {
+			s.attemptedAt = time.Time{} // refresh=true may ask it at once
 		}
 	case refused(err):
 		s.stored = false
 		s.answered(f, err, now)
-		c.items.Delete(s.key.Name)
+		c.forget(s)
 	default:
 		s.failures++
 		s.failure, s.failedAt, s.holdOff = err, now.Wall, holdOff(s.failures)
 	}
 	return true
+}
+
+// store holds v, unless a newer value is held, and returns what is held then. s.mu is held.
+func (c *Cache) store(s *slot, v *Value, now Instant) *entry {
+	at := now.Wall
+	if !v.FetchedAt.IsZero() {
+		if v.FetchedAt.Before(at) { // another's clock may be ahead of ours
+			at = v.FetchedAt.Round(0)
+		}
+		if e := c.look(s); e != nil && at.Before(e.fetchedAt) {
+			return e
+		}
+	}
+	e := &entry{value: v, fetchedAt: at}
+	s.stored, s.fetchedAt = true, at
+	c.keep(s, e, s.limit-now.Wall.Sub(at))
+	return e
 }
 
 // answered notes that AWS gave an answer, be it a refusal; it ends a hold-off. s.mu is held.
@@ -160,14 +185,23 @@ func (c *Cache) dropSlept(s *slot, now Instant) {
 	if f.cancel != nil {
 		f.cancel()
 	}
-	s.drop()
+	c.abandon(s)
 }
 
-// drop ends the slot's flight without an outcome, as if it had never been tried. s.mu is held.
-func (s *slot) drop() {
-	s.flight.dropped = true
-	close(s.flight.done)
-	s.flight, s.attemptedAt = nil, time.Time{}
+// abandon ends the slot's flight without an outcome, as if it had never been tried. s.mu is held.
+func (c *Cache) abandon(s *slot) {
+	s.flight.dropped, s.attemptedAt = true, time.Time{}
+	c.end(s)
+}
+
+// end takes the flight from its slot and wakes who waits for it. s.mu is held.
+func (c *Cache) end(s *slot) {
+	f := s.flight
+	s.flight = nil
+	if s.place != nil {
+		c.opts.Memory.landed(s)
+	}
+	close(f.done)
 }
 
 // Thaw drops the flights that slept through a freeze, so that nobody waits for them, and forgets values that have expired
@@ -180,6 +214,7 @@ func (c *Cache) Thaw() {
 		s.mu.Unlock()
 	}
 	c.items.DeleteExpired()
+	c.thawOpen(now)
 }
 
 const (
@@ -263,7 +298,7 @@ func (c *Cache) claim(s *slot) (f *flight, launched bool, _ error) {
 	case within(now.Wall, s.failedAt, s.holdOff):
 		return nil, false, s.failure
 	}
-	f = s.take(now)
+	f = c.take(s, now)
 	f.patience = s.key.Timeout // a batch may be longer under way than a reader should wait
 	return f, true, nil
 }

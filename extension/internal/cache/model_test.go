@@ -43,6 +43,7 @@ type modelKey struct {
 	failure  string
 	failedAt time.Duration
 	flight   *modelFlight
+	reader   bool // one is under way
 }
 
 type modelFlight struct {
@@ -160,7 +161,7 @@ func (m *model) state(k *modelKey) (s state) {
 	gone := m.now() - k.failedAt
 	s.held = k.failures > 1 && gone >= 0 && gone < k.holdOff()
 	// go-cache lives on the bubble's clock alone, which the freezes of these tests do not move.
-	if !k.held || m.mono > k.stored+k.TTL+max(k.StaleIfError, m.swr) {
+	if !k.held || !k.Open && m.mono > k.stored+k.TTL+max(k.StaleIfError, m.swr) {
 		return s
 	}
 	s.age = max(0, m.now()-k.fetched)
@@ -184,7 +185,9 @@ func (m *model) serve(k *modelKey, how string, s state) string {
 // get reads k. Where the reader has to wait, meanwhile happens once it does; else once it is answered.
 func (m *model) get(k *modelKey, refresh bool, meanwhile func()) string {
 	waited := false
+	k.reader = true
 	defer func() {
+		k.reader = false
 		if !waited {
 			m.advance(0)
 			meanwhile()
@@ -291,13 +294,39 @@ func (m *model) thaw() {
 	for _, k := range m.keys {
 		m.ripe(k)
 	}
+	m.expire()
+}
+
+// expire forgets of open names what does not matter any more.
+func (m *model) expire() {
+	for _, k := range m.keys {
+		if !k.Open || k.flight != nil || k.reader {
+			continue
+		}
+		matters := m.now() < k.refused+m.negativeTTL && k.refusal != "" ||
+			m.now() < k.failedAt+time.Minute && k.failures > 0 ||
+			m.now() < k.fetched+k.TTL+max(k.StaleIfError, m.swr) && k.held
+		if !matters {
+			*k = modelKey{Key: k.Key, weather: k.weather, version: k.version, calls: k.calls}
+		}
+	}
+}
+
+// declared are the keys that prefetch reads.
+func (m *model) declared() (keys []*modelKey) {
+	for _, k := range m.keys {
+		if !k.Open {
+			keys = append(keys, k)
+		}
+	}
+	return keys
 }
 
 // ageing says whether k is in the last tenth of its TTL or past it.
 func (m *model) ageing(k *modelKey) bool { return m.now()-k.fetched >= k.TTL*9/10 }
 
 func (m *model) due() (due []*modelKey) {
-	for _, k := range m.keys {
+	for _, k := range m.declared() {
 		if k.known && k.read && k.TTL > 0 && m.ageing(k) {
 			due = append(due, k)
 		}

@@ -89,6 +89,7 @@ func modelKeys() []*Key {
 		{Name: "key1", TTL: 0, StaleIfError: time.Minute, Timeout: 2 * time.Second},
 		{Name: "key2", TTL: 20 * time.Second, StaleIfError: 0, Timeout: 2 * time.Second},
 		{Name: "key3", TTL: 20 * time.Second, StaleIfError: 10 * time.Second, Timeout: 3 * time.Second},
+		{Name: "key4", TTL: 20 * time.Second, StaleIfError: 10 * time.Second, Timeout: 3 * time.Second, Open: true},
 	}
 }
 
@@ -103,7 +104,7 @@ func play(t *testing.T, w world, steps []step) (difference string) {
 		src := newSource(t, modelKeys()...)
 		src.overlaps = true
 		p := &player{t: t, clock: clock, src: src, c: New(src, opts), m: &model{world: w}}
-		for _, k := range src.keys {
+		for _, k := range modelKeys() {
 			p.m.keys = append(p.m.keys, &modelKey{Key: *k, weather: "ok"})
 		}
 		p.setReplies()
@@ -201,7 +202,7 @@ func (p *player) step(s step) (got, want string) {
 		for _, k := range p.src.keys {
 			names = append(names, k.Name)
 		}
-		return p.warm(names), p.m.warm(p.m.keys, warmLimit)
+		return p.warm(names), p.m.warm(p.m.declared(), warmLimit)
 	case "invoke":
 		p.m.thaw()
 		p.c.Thaw()
@@ -232,7 +233,7 @@ func (p *player) warm(names []string) string {
 func (p *player) sums() string {
 	p.src.mu.Lock()
 	var calls []int
-	for _, k := range p.src.keys {
+	for _, k := range p.m.keys {
 		calls = append(calls, p.src.calls[k.Name])
 	}
 	p.src.mu.Unlock()
@@ -242,6 +243,7 @@ func (p *player) sums() string {
 }
 
 func (p *player) modelSums() string {
+	p.m.expire()
 	var calls []int
 	for _, k := range p.m.keys {
 		calls = append(calls, k.calls)

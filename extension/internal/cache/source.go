@@ -19,18 +19,42 @@ type Source interface {
 	// Fetch reads the keys of the given names in whatever calls suit. It calls put exactly once for each of names, as the
 	// answer lands and from any goroutine, and returns when all are put. err is or wraps ErrMissing, ErrDenied,
 	// ErrThrottled or ErrTimeout, or is an upstream failure. Fetch returns soon after ctx is done.
+	//
+	// A value is from AWS and of this moment, unless it says otherwise by FetchedAt; the cache takes it for that old. Where
+	// refresh was asked for (Refreshing), it must be from AWS. A value that came from elsewhere may be put together with an
+	// err that is neither ErrMissing nor ErrDenied: AWS failed, and the value may stand in for it as long as its age allows.
 	Fetch(ctx context.Context, names []string, put func(name string, v *Value, err error))
+}
+
+// Opener is an ability that a Source may have besides: callers may read names that it does not declare one by one.
+type Opener interface {
+	// Open says whether callers may read name, which Find does not know. It returns a new Key of that name, which is not
+	// among Keys: nobody but its readers has it fetched. Fetch takes the name like any other. Open makes no call and keeps
+	// nothing, and is called concurrently.
+	Open(name string) (key *Key, ok bool)
 }
 
 // Key is one thing that is fetched and held as a whole.
 type Key struct {
 	Name         string        // the first name it is served under, unique in its source
-	Line         int           // of config.yaml
+	Line         int           // of config.yaml; of an open name, that of the pattern
 	TTL          time.Duration // freshness; 0 means every read goes to AWS
 	StaleIfError time.Duration
 	Timeout      time.Duration // bound of fetching it alone
 	Required     bool
+
+	// Identity is equal for keys of one resource in AWS that is read in one way (region, version, projection), whatever
+	// they are served as, and differs for all others of the source.
+	Identity string
+	Open     bool // made by Opener
 }
+
+// refreshing is the mark of a context under which Refreshing is true.
+type refreshing struct{}
+
+// Refreshing says whether the Fetch of this context was asked for with refresh=true, so that what it puts is to come from
+// AWS itself.
+func Refreshing(ctx context.Context) bool { return ctx.Value(refreshing{}) != nil }
 
 // What a Source may report, to be tested with errors.Is. Any other error is an upstream failure: a 5xx, a refused
 // connection, bad credentials, an invalid request.

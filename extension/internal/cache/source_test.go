@@ -20,6 +20,8 @@ type reply struct {
 	hang    bool          // AWS never answers
 	panics  any           // Fetch panics with it
 	forgets bool          // Fetch returns without an outcome for the name
+	shared  bool          // the value is from a tier before AWS, which is asked unless the reader wants AWS itself
+	at      time.Time     // with shared: when that got it
 }
 
 // alias is a name callers use for a key, or for a member of it.
@@ -30,10 +32,13 @@ type alias struct {
 
 // testSource is a Source whose answers a test sets. It holds the cache to the contract of Source: Fetch is called with
 // a bound, for declared keys, each once, and never for a name that is being fetched already.
+//
+// Keys that are Open are those of its open names.
 type testSource struct {
 	t        testing.TB
 	keys     []*Key
 	names    map[string]alias
+	open     map[string]*Key
 	overlaps bool // flights dropped after a freeze overlap with their successors
 
 	mu      sync.Mutex // guards what follows
@@ -46,12 +51,17 @@ type testSource struct {
 
 func newSource(t testing.TB, keys ...*Key) *testSource {
 	s := &testSource{
-		t: t, keys: keys, names: make(map[string]alias), replies: make(map[string]reply),
+		t: t, names: make(map[string]alias), open: make(map[string]*Key), replies: make(map[string]reply),
 		flying: make(map[string]int), calls: make(map[string]int), ended: make(map[string]error),
 	}
 	for _, k := range keys {
-		s.names[k.Name] = alias{key: k}
 		s.replies[k.Name] = reply{body: "v1"}
+		if k.Open {
+			s.open[k.Name] = k
+			continue
+		}
+		s.keys = append(s.keys, k)
+		s.names[k.Name] = alias{key: k}
 	}
 	return s
 }
@@ -62,6 +72,15 @@ func (s *testSource) Find(name string) (*Key, string, bool) {
 }
 
 func (s *testSource) Keys() []*Key { return s.keys }
+
+func (s *testSource) Open(name string) (*Key, bool) {
+	k, ok := s.open[name]
+	if !ok {
+		return nil, false
+	}
+	opened := *k
+	return &opened, true
+}
 
 func (s *testSource) Fetch(ctx context.Context, names []string, put func(string, *Value, error)) {
 	if _, ok := ctx.Deadline(); !ok {
@@ -90,11 +109,16 @@ func (s *testSource) Fetch(ctx context.Context, names []string, put func(string,
 		puts.Go(func() {
 			err := s.pause(ctx, r)
 			s.end(ctx, name, over)
-			if err != nil {
+			switch {
+			case err != nil:
 				put(name, nil, err)
-			} else if r.err != nil {
+			case r.shared && Refreshing(ctx):
+				put(name, &Value{Body: []byte("AWS's")}, nil)
+			case r.shared:
+				put(name, &Value{Body: []byte(r.body), FetchedAt: r.at, Shared: true}, r.err)
+			case r.err != nil:
 				put(name, nil, r.err)
-			} else {
+			default:
 				put(name, &Value{Body: []byte(r.body), Members: r.members}, nil)
 			}
 		})
@@ -212,6 +236,9 @@ func show(a Answer, err error) string {
 	s := fmt.Sprintf("%s %s age=%v ttl=%v", hows[a.How], a.Value.Body, a.Age, a.TTL)
 	if a.Collapsed {
 		s += " collapsed"
+	}
+	if a.Shared {
+		s += " shared"
 	}
 	return s
 }

@@ -13,6 +13,7 @@ type Stats struct {
 	Collapsed uint64 `json:"collapsed"` // reads that waited for a flight already up
 	Fetches   uint64 `json:"fetches"`   // flights: keys asked of AWS, by readers, prefetch and refresh
 	Errors    Errors `json:"errors"`    // flights that failed
+	Evictions uint64 `json:"evictions"` // open names that made way for others
 	Entries   int    `json:"entries"`   // values held
 	Bytes     int64  `json:"bytes"`     // size of their bodies
 }
@@ -28,6 +29,7 @@ type Errors struct {
 
 type counters struct {
 	hits, stale, misses, collapsed, fetches       atomic.Uint64
+	evictions                                     atomic.Uint64
 	missing, denied, throttled, timeout, upstream atomic.Uint64
 }
 
@@ -72,10 +74,14 @@ func (c *Cache) Stats() Stats {
 			Missing: n.missing.Load(), Denied: n.denied.Load(), Throttled: n.throttled.Load(),
 			Timeout: n.timeout.Load(), Upstream: n.upstream.Load(),
 		},
+		Evictions: n.evictions.Load(),
 	}
 	for _, it := range c.items.Items() {
 		s.Entries++
 		s.Bytes += int64(len(it.Object.(*entry).value.Body))
 	}
+	open := c.openShare()
+	s.Entries += open.entries
+	s.Bytes += open.bytes
 	return s
 }

@@ -91,9 +91,9 @@ func TestStatsOfRefreshes(t *testing.T) {
 
 func TestStatsAsJSON(t *testing.T) {
 	got, err := json.Marshal(Stats{Hits: 1, Stale: 2, Misses: 3, Collapsed: 4, Fetches: 5, Entries: 6, Bytes: 7,
-		Errors: Errors{Missing: 8, Denied: 9, Throttled: 10, Timeout: 11, Upstream: 12}})
+		Errors: Errors{Missing: 8, Denied: 9, Throttled: 10, Timeout: 11, Upstream: 12}, Evictions: 13})
 	const want = `{"hits":1,"stale":2,"misses":3,"collapsed":4,"fetches":5,` +
-		`"errors":{"missing":8,"denied":9,"throttled":10,"timeout":11,"upstream":12},"entries":6,"bytes":7}`
+		`"errors":{"missing":8,"denied":9,"throttled":10,"timeout":11,"upstream":12},"evictions":13,"entries":6,"bytes":7}`
 	if err != nil || string(got) != want {
 		t.Errorf("json.Marshal(Stats) = %s, %v, want %s", got, err, want)
 	}

@@ -1,6 +1,9 @@
 package cache
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Value is one fetched value. It is shared by all readers and never modified.
 type Value struct {
@@ -9,6 +12,10 @@ type Value struct {
 	// Members holds the values below a path by relative name; nil for anything but a path. Body is then the JSON object
 	// of all of them.
 	Members map[string]*Value
+	Absent  error // why a name is not among Members; nil is ErrMissing
+
+	FetchedAt time.Time // when AWS gave it, by the wall clock; zero where that is the moment at which it is put
+	Shared    bool      // it came from a tier between the cache and AWS
 
 	memo atomic.Value
 }

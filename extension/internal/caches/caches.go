@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"cache-extension/extension/internal/cache"
 	"cache-extension/extension/internal/config"
@@ -25,6 +26,7 @@ type Set struct {
 	cfg   *config.Config
 	log   *slog.Logger
 	kinds []Kind
+	told  told // of open names
 }
 
 // Kind is the cache of one cachetype.
@@ -39,6 +41,7 @@ func New(cfg *config.Config, o Options) *Set {
 	s := &Set{cfg: cfg, log: o.Log}
 	clients := source.NewClients(cfg, o.Source)
 	waiting := cache.NewWaiting(cfg.Server.MaxWaiting)
+	memory := cache.NewMemory(cfg.Memory.MaxEntries, cfg.Memory.MaxBytes)
 	add := func(name string, src cache.Source) {
 		if o.Wrap != nil {
 			src = o.Wrap(name, src)
@@ -48,6 +51,7 @@ func New(cfg *config.Config, o Options) *Set {
 			StaleWait:            cfg.StaleWait,
 			NegativeTTL:          cfg.NegativeTTL,
 			Waiting:              waiting,
+			Memory:               memory,
 			Report:               func(k *cache.Key, err error) { s.failed(name, k, err) },
 		}), src.Keys()})
 	}
@@ -69,11 +73,21 @@ func (s *Set) ByKind() map[string]*cache.Cache {
 	return byKind
 }
 
-// failed logs one failed flight. Keys are often mail addresses, so only the debug level names them.
+// failed logs one failed flight. Keys are often mail addresses, so only the debug level names them. Failures of open names
+// are as many as callers come up with names: of these it says one in a while.
 func (s *Set) failed(kind string, k *cache.Key, err error) {
-	attrs := []any{"cachetype", kind, "line", k.Line, "class", cache.Class(err), "error", err}
-	if s.log.Enabled(context.Background(), slog.LevelDebug) {
-		attrs = append(attrs, "name", k.Name)
+	attrs := []any{"cachetype", kind, "line", k.Line, "class", cache.Class(err)}
+	switch {
+	case s.log.Enabled(context.Background(), slog.LevelDebug):
+		attrs = append(attrs, "error", err, "name", k.Name)
+	case !k.Open:
+		attrs = append(attrs, "error", err)
+	default:
+		times := s.told.times(occasion{kind, k.Line, cache.Class(err)}, time.Now())
+		if times == 0 {
+			return
+		}
+		attrs = append(attrs, "error", source.Brief(err), "times", times)
 	}
 	var panicked *cache.PanicError
 	if errors.As(err, &panicked) {

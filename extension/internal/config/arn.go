@@ -21,6 +21,9 @@ func parseARN(text, service, prefix string) (arn, error) {
 		!strings.HasPrefix(parts[5], prefix) || len(parts[5]) == len(prefix) {
 		return arn{}, fmt.Errorf("is not an ARN of the form arn:aws:%s:us-west-2:123456789012:%sNAME", service, prefix)
 	}
+	if len(placeholders(strings.Join(parts[:5], ":"))) > 0 {
+		return arn{}, errors.New("is an ARN with a placeholder in front of the resource's name (write that part out)")
+	}
 	if _, err := parseRegion(parts[3]); err != nil {
 		return arn{}, errors.New("is an ARN without a region (such as us-west-2)")
 	}

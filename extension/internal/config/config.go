@@ -23,6 +23,8 @@ type Config struct {
 	Server  Server
 	Log     Log
 	Metrics bool // write metrics for CloudWatch, when in Lambda
+	Memory  Memory
+	Shared  *Shared // nil for none
 	AWS     AWS
 
 	Parameters []Parameter // one per served name, in the order of the file
@@ -44,10 +46,29 @@ type Log struct {
 	Level slog.Level
 }
 
-// Entry is what entries of every kind have.
+// Memory bounds what is kept under the names of all open entries together. What other entries name is never evicted.
+type Memory struct {
+	MaxEntries int   // at least 1, remembered failures included
+	MaxBytes   int64 // at least 1
+}
+
+// Shared is a cache that the environments of a fleet have in common, on a server of Valkey or Redis.
+type Shared struct {
+	Line      int           // of the section
+	URL       string        // redis, rediss, valkey or valkeys, with a host; it may hold a password
+	Prefix    string        // of every key there; may be empty
+	Kinds     []string      // the sections of the file whose values are shared, each once
+	KeySecret string        // name of the declared secret that values are sealed with; empty for none, and then Kinds lacks secrets
+	Timeout   time.Duration // bound of what it may cost a fetch
+}
+
+// Entry is what entries of every kind have. An open entry stands for all names that match its Pattern. The texts that say
+// what it reads (ID, and Value of both parts of a key) are templates then, as is Name: Fill makes an entry of it once
+// there is a name.
 type Entry struct {
 	Line         int           // line of the entry, for a names group the line of the name
-	Name         string        // as served to callers
+	Name         string        // as served to callers; of an open entry, the pattern as written, with variables expanded
+	Pattern      *Pattern      // of an open entry; nil for one that is served under its Name
 	Region       string        // the entry's, else its ARN's, else AWS_REGION; empty only where Options.Check allowed it
 	TTL          time.Duration // 0: every read goes to AWS
 	StaleIfError time.Duration

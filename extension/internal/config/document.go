@@ -122,7 +122,10 @@ const (
 	// yamlError takes the parser's messages apart: an optional line and the text.
 	yamlError = `^yaml: (?:line (\d+): )?(.*)$`
 	// unquotedVariable finds a line with a variable outside of quotes. Between brackets or braces, its own brace begins a mapping.
-	unquotedVariable = `^(?:[^"']|"(?:[^"\\]|\\.)*"|'[^']*')*\$\{`
+	unquotedVariable = unquoted + `\$\{`
+	// unquotedPlaceholder is the same for a placeholder, whose brace does that at the beginning of a text as well.
+	unquotedPlaceholder = unquoted + `\{[A-Za-z_][A-Za-z0-9_]*\}`
+	unquoted            = `^(?:[^"']|"(?:[^"\\]|\\.)*"|'[^']*')*`
 )
 
 // syntaxFault restates what the YAML parser says about data.
@@ -144,6 +147,8 @@ func (p *parser) syntaxFault(data []byte, err error) Fault {
 		f.Text += " (indent with spaces, not tabs)"
 	case strings.Contains(f.Text, "expected ','") && regexp.MustCompile(unquotedVariable).Match(line):
 		f.Text += " (between brackets or braces, ${NAME} has to be quoted)"
+	case strings.Contains(f.Text, "expected") && regexp.MustCompile(unquotedPlaceholder).Match(line):
+		f.Text += " (quote a text with a placeholder, such as \"{id}\")"
 	}
 	return f
 }

@@ -14,9 +14,9 @@ func (p *parser) entries(m mapping) {
 		keys          []string
 		read          func(mapping)
 	}{
-		{"parameters", `- name: /app/db-url`, parameterKeys, p.parameter},
-		{"secrets", `- name: db-password`, secretKeys, p.secret},
-		{"dynamodb", `- table: Users`, itemKeys, p.item},
+		{parametersSection, `- name: /app/db-url`, parameterKeys, p.parameter},
+		{secretsSection, `- name: db-password`, secretKeys, p.secret},
+		{dynamodbSection, `- table: Users`, itemKeys, p.item},
 	} {
 		known := slices.Concat(section.keys, entryKeys)
 		for _, n := range p.list(m.values[section.name], section.name, section.example) {
@@ -30,16 +30,30 @@ func (p *parser) entries(m mapping) {
 			if len(p.faults) > before && len(entry.values) == 0 {
 				continue
 			}
+			before, open := len(p.faults), len(p.open)
 			section.read(entry)
+			if entry.has("allow") && len(p.open) == open && len(p.faults) == before {
+				p.fault(entry.values["allow"], section.name, "allow says what a placeholder may stand for, and the entry has none (write one in the name, such as {id})")
+			}
 		}
 	}
+	p.disjoint()
 }
 
-// entry reads the keys that entries of every kind have. Line, Name and Region may yet change for each name of a group.
-func (p *parser) entry(m mapping) Entry {
-	e := Entry{Line: m.node.Line, TTL: p.cfg.TTL, StaleIfError: p.cfg.StaleIfError}
+// common is what entries of every kind have, as read. Line, Name, Region and Pattern are yet to come, for each name of a
+// group.
+type common struct {
+	Entry
+	as  form
+	may allowed
+}
+
+// entry reads the keys that entries of every kind have. never are the characters that no captured part may have.
+func (p *parser) entry(m mapping, never string) common {
+	e := common{Entry: Entry{Line: m.node.Line, TTL: p.cfg.TTL, StaleIfError: p.cfg.StaleIfError}, may: allowed{never: never}}
 	value(p, m, "region", parseRegion, &e.Region)
-	p.text(m, "as", &e.Name)
+	p.form(m, "as", &e.as)
+	verbatim(p, m, "allow", parseAllow, &e.may.form)
 	value(p, m, "ttl", parseDuration, &e.TTL)
 	value(p, m, "stale_if_error", parseDuration, &e.StaleIfError)
 	value(p, m, "required", parseBool, &e.Required)
@@ -61,12 +75,15 @@ func (p *parser) region(m mapping, n *yaml.Node, own, fromARN string) string {
 	return p.cfg.AWS.Region
 }
 
-// claim notes that n, which m holds, is served as name. Two resources under one name would be answered wrongly half of
-// the time.
-func (p *parser) claim(served map[string]named, m mapping, n named, name string) {
-	first, taken := served[name]
+// claim notes that n, which m holds, is served as e. Two resources under one name would be answered wrongly half of the
+// time; whether two open entries have one in common is told when all are known.
+func (p *parser) claim(served map[string]named, m mapping, n named, e Entry) {
+	if e.Pattern != nil {
+		return
+	}
+	first, taken := served[e.Name]
 	if !taken {
-		served[name] = n
+		served[e.Name] = n
 		return
 	}
 	written := n.written
@@ -89,7 +106,7 @@ func (p *parser) claim(served map[string]named, m mapping, n named, name string)
 
 // named is one name of an entry.
 type named struct {
-	text    string
+	form
 	written string     // the name in the file's words, which messages may repeat
 	value   *yaml.Node // where it stands
 	entry   *yaml.Node // what messages call the entry: the mapping, or the name where it is one of a list
@@ -116,35 +133,33 @@ func (p *parser) names(m mapping, keys ...string) []named {
 	}
 	if given[0] != "names" {
 		n := named{value: m.values[given[0]], entry: m.node}
-		if !p.text(m, given[0], &n.text) {
+		if !p.form(m, given[0], &n.form) {
 			return nil
 		}
 		n.written = target(n.value).Value
 		return []named{n}
 	}
-	texts, nodes := p.texts(m, "names")
+	forms, nodes := p.forms(m, "names")
 	if m.has("as") && len(target(m.values["names"]).Content) > 1 {
 		p.fault(m.values["as"], m.where, "as cannot rename a list of names (make an entry of the one it is meant for)")
 		return nil
 	}
-	all := make([]named, len(texts))
-	for i := range texts {
-		all[i] = named{text: texts[i], written: target(nodes[i]).Value, value: nodes[i], entry: nodes[i]}
-		if len(texts) > 1 {
+	all := make([]named, len(forms))
+	for i := range forms {
+		all[i] = named{form: forms[i], written: target(nodes[i]).Value, value: nodes[i], entry: nodes[i]}
+		if len(forms) > 1 {
 			all[i].list = m.node
 		}
 	}
 	return all
 }
 
-// each returns the entry as it is for one of its names.
-func (p *parser) each(m mapping, e Entry, name named, arnRegion string) Entry {
+// each returns the entry as it is for one of its names, of which parts say what is read. It is ok unless there is a fault
+// about placeholders.
+func (p *parser) each(m mapping, e common, name named, arnRegion string, parts ...form) (one Entry, ok bool) {
 	e.Line = name.entry.Line
-	if e.Name == "" {
-		e.Name = name.text
-	}
 	e.Region = p.region(m, name.value, e.Region, arnRegion)
-	return e
+	return p.serve(m, e, name, parts...)
 }
 
 // misnamed notes what is wrong with a name.

@@ -9,6 +9,11 @@ import (
 // expand replaces each ${NAME} and ${NAME:-default} in text by the variable's value, once: what a value holds is not
 // looked at again, nor is a default, which may therefore not hold ${. $${ stands for ${ itself. Errors name variables, never values.
 func (env environment) expand(text string) (string, error) {
+	return env.expandAs(text, func(value string) string { return value })
+}
+
+// expandAs is expand with as(value) in the place of each value, and of the characters ${ that $${ stands for.
+func (env environment) expandAs(text string, as func(value string) string) (string, error) {
 	var b strings.Builder
 	for {
 		dollar := strings.IndexByte(text, '$')
@@ -20,7 +25,7 @@ func (env environment) expand(text string) (string, error) {
 		text = text[dollar:]
 		switch {
 		case strings.HasPrefix(text, "$${"):
-			b.WriteString("${")
+			b.WriteString(as("${"))
 			text = text[len("$${"):]
 		case strings.HasPrefix(text, "${"):
 			end := strings.IndexByte(text, '}')
@@ -31,7 +36,7 @@ func (env environment) expand(text string) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			b.WriteString(value)
+			b.WriteString(as(value))
 			text = text[end+1:]
 		default:
 			b.WriteByte('$')
@@ -44,7 +49,7 @@ func (env environment) expand(text string) (string, error) {
 func (env environment) variable(inner string) (string, error) {
 	name, standby, hasDefault := strings.Cut(inner, ":-")
 	if !isVariable(name) {
-		return "", fmt.Errorf("%s is neither ${NAME} nor ${NAME:-default} (write $${ for the characters ${ themselves)", quote("${"+inner+"}"))
+		return "", malformed(inner)
 	}
 	switch name {
 	case envSecretAccessKey, envSessionToken, envContainerToken:
@@ -61,6 +66,13 @@ func (env environment) variable(inner string) (string, error) {
 		return "", fmt.Errorf("${%s} is not set (set it, or write ${%s:-default})", name, name)
 	}
 	return value, nil
+}
+
+// malformed is what stands between ${ and } and names no variable.
+type malformed string
+
+func (inner malformed) Error() string {
+	return quote("${"+string(inner)+"}") + " is neither ${NAME} nor ${NAME:-default} (write $${ for the characters ${ themselves)"
 }
 
 // isVariable reports whether name can be the name of an environment variable: letters, digits and _, not beginning with a digit.

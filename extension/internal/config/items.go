@@ -15,7 +15,7 @@ import (
 // item reads one entry of the section dynamodb.
 func (p *parser) item(m mapping) {
 	before := len(p.faults)
-	e := p.entry(m)
+	e := p.entry(m, "")
 	it := Item{}
 	value(p, m, "consistent", parseBool, &it.Consistent)
 	p.fields(m, &it)
@@ -37,19 +37,31 @@ func (p *parser) item(m mapping) {
 	if len(p.faults) > before {
 		return
 	}
-	if e.Name == "" {
-		e.Name = it.Table + "-" + it.Hash.text()
-		if it.Sort.Name != "" {
-			e.Name += "-" + it.Sort.text()
+	name := named{form: form{text: it.Table}, written: target(m.values["table"]).Value, value: m.node, entry: m.node}
+	var values []form
+	for _, part := range key {
+		values = append(values, form{part.Value, part.open})
+		name.form = name.plus(form{text: "-"}).plus(form{part.text(), part.open})
+		name.written += "-" + target(part.node).Value
+	}
+	var ok bool
+	if it.Entry, ok = p.serve(m, e, name, values...); !ok {
+		return
+	}
+	p.claim(p.items, m, name, it.Entry)
+	if it.Pattern != nil {
+		for i, part := range key {
+			part.Value = values[i].template()
 		}
 	}
-	written := target(m.values["table"]).Value
-	for _, n := range key {
-		written += "-" + target(n).Value
-	}
-	p.claim(p.items, m, named{written: written, entry: m.node}, e.Name)
-	it.Entry = e
 	p.cfg.Items = append(p.cfg.Items, it)
+}
+
+// keyText is a part of the key, and what the file has for its value.
+type keyText struct {
+	*KeyPart
+	node *yaml.Node
+	open bool // there is a placeholder in it
 }
 
 // text is how the value of a key stands in the name an item is served under.
@@ -71,8 +83,8 @@ func (p *parser) fields(m mapping, it *Item) {
 	it.Fields = texts
 }
 
-// key reads the primary key in either of its two forms. It returns the values of its parts as they stand in the file.
-func (p *parser) key(m mapping, it *Item) (values []*yaml.Node) {
+// key reads the primary key in either of its two forms, and returns its parts.
+func (p *parser) key(m mapping, it *Item) (parts []keyText) {
 	var long []string
 	for _, k := range []string{"hashkey", "hashkeytype", "hashkeyvalue", "sortkey", "sortkeytype", "sortkeyvalue"} {
 		if m.has(k) {
@@ -87,22 +99,21 @@ func (p *parser) key(m mapping, it *Item) (values []*yaml.Node) {
 	case len(long) == 0:
 		p.fault(m.node, m.where, "the entry names no item (give it key, or hashkey and hashkeyvalue)")
 	default:
-		it.Hash = p.longKey(m, hashPart)
-		values = append(values, m.values["hashkeyvalue"])
+		parts = append(parts, p.longKey(m, hashPart, &it.Hash))
 		if m.has("sortkey") || m.has("sortkeytype") || m.has("sortkeyvalue") {
-			it.Sort = p.longKey(m, sortPart)
-			values = append(values, m.values["sortkeyvalue"])
+			parts = append(parts, p.longKey(m, sortPart, &it.Sort))
 		}
 		if it.Hash.Name != "" && it.Hash.Name == it.Sort.Name {
 			p.fault(m.values["sortkey"], m.where, "sortkey and hashkey name the same attribute")
 		}
 	}
-	return values
+	return parts
 }
 
 // longKey reads one part of the key out of three keys of the entry, such as hashkey, hashkeytype and hashkeyvalue.
-func (p *parser) longKey(m mapping, role string) KeyPart {
-	k := KeyPart{Type: "S"}
+func (p *parser) longKey(m mapping, role string, k *KeyPart) keyText {
+	k.Type = "S"
+	part := keyText{KeyPart: k, node: m.values[role+"keyvalue"]}
 	prefix := role + "key"
 	for _, key := range []string{prefix, prefix + "value"} {
 		if !m.has(key) {
@@ -111,30 +122,45 @@ func (p *parser) longKey(m mapping, role string) KeyPart {
 	}
 	p.text(m, prefix, &k.Name)
 	typed := !m.has(prefix+"type") || value(p, m, prefix+"type", parseKeyType, &k.Type)
-	n := m.values[prefix+"value"]
-	if n == nil || !typed {
-		return k
+	if part.node == nil || !typed {
+		return part
 	}
 	// Whatever YAML takes the value for, its text is meant.
 	where := under(m.where, prefix+"value")
-	s, ok := p.scalar(n, where)
+	s, ok := p.scalar(part.node, where)
 	if !ok {
-		return k
+		return part
 	}
 	var err error
 	if s.node.Tag == "!!binary" && k.Type != "B" {
 		err = errors.New("is !!binary, which only a key of type B can be")
 	} else {
-		k.Value, err = keyValue(k.Type, s.text, role)
+		err = part.set(s.form, role)
 	}
 	if err != nil {
-		p.fault(n, where, "%s %v", quote(s.node.Value), err)
+		p.refuse(part.node, where, err)
 	}
-	return k
+	return part
+}
+
+// set makes f the value.
+func (k *keyText) set(f form, role string) (err error) {
+	k.open = f.open
+	switch {
+	case !f.open:
+		k.Value, err = keyValue(k.Type, f.text, role)
+		return err
+	case k.Type == "B":
+		return errors.New("has a placeholder, and a key of type B can have none")
+	case k.Type == "N" && !isShortest(FillAll(f.text, "1")):
+		return errors.New("is no number, whatever stands in the place of a placeholder")
+	}
+	k.Value = f.text
+	return nil
 }
 
 // shortKey is key for a mapping {attribute: value} of one or two parts, hash first.
-func (p *parser) shortKey(n *yaml.Node, where string, it *Item) (values []*yaml.Node) {
+func (p *parser) shortKey(n *yaml.Node, where string, it *Item) (parts []keyText) {
 	t := target(n)
 	if t.Kind != yaml.MappingNode || t.Tag != "!!map" {
 		p.fault(n, where, "must be a mapping such as {id: 42}, not %s", tagOrKind(t))
@@ -145,25 +171,27 @@ func (p *parser) shortKey(n *yaml.Node, where string, it *Item) (values []*yaml.
 		p.fault(n, where, "%d parts (a key has one or two: hash, then sort)", len(pairs))
 		return nil
 	}
-	parts := make([]KeyPart, 2)
 	for i, kv := range pairs {
-		if kv.name == "" {
+		switch {
+		case kv.name == "":
 			p.fault(kv.key, where, "an attribute without a name")
+		// Nor is a variable expanded here.
+		case len(placeholders(strings.ReplaceAll(kv.name, "${", ""))) > 0:
+			p.fault(kv.key, where, "%s has a placeholder, which only %s", quote(kv.name), onlyThere)
 		}
-		parts[i] = p.shortPart(kv, where, []string{hashPart, sortPart}[i])
-		values = append(values, kv.value)
+		parts = append(parts, p.shortPart(kv, where, []string{hashPart, sortPart}[i], []*KeyPart{&it.Hash, &it.Sort}[i]))
 	}
-	it.Hash, it.Sort = parts[0], parts[1]
-	return values
+	return parts
 }
 
 // shortPart reads one part of a key whose type follows from how the value is written.
-func (p *parser) shortPart(kv pair, where, role string) KeyPart {
-	k := KeyPart{Name: kv.name, Type: "S"}
+func (p *parser) shortPart(kv pair, where, role string, k *KeyPart) keyText {
+	k.Name, k.Type = kv.name, "S"
+	part := keyText{KeyPart: k, node: kv.value}
 	where = under(where, kv.name)
 	s, ok := p.scalar(kv.value, where)
 	if !ok {
-		return k
+		return part
 	}
 	const quoted = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
 	raw, tag := s.node.Value, s.node.Tag
@@ -183,12 +211,12 @@ func (p *parser) shortPart(kv pair, where, role string) KeyPart {
 		err = doubt(tag, raw)
 	}
 	if err == nil {
-		k.Value, err = keyValue(k.Type, s.text, role)
+		err = part.set(s.form, role)
 	}
 	if err != nil {
-		p.fault(kv.value, where, "%s %v", quote(raw), err)
+		p.refuse(kv.value, where, err)
 	}
-	return k
+	return part
 }
 
 // doubt returns what else than text a reader of YAML may take raw for, which is neither quoted nor a plain number, a

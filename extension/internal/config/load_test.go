@@ -161,7 +161,7 @@ func readAll(tb testing.TB, pattern string) [][]byte {
 // TestReferenceIsComplete holds docs/config.md to the keys and variables that the code knows.
 func TestReferenceIsComplete(t *testing.T) {
 	page := string(readTestFile(t, reference))
-	for _, keys := range [][]string{topKeys, serverKeys, logKeys, entryKeys, parameterKeys, secretKeys, itemKeys} {
+	for _, keys := range [][]string{topKeys, serverKeys, logKeys, memoryKeys, sharedKeys, entryKeys, parameterKeys, secretKeys, itemKeys} {
 		for _, key := range keys {
 			if !strings.Contains(page, "`"+key+"`") && !strings.Contains(page, "."+key+"`") && !strings.Contains(page, "`"+key+".") {
 				t.Errorf("%s does not name the key %s", reference, key)

@@ -160,26 +160,53 @@ func tagOrKind(n *yaml.Node) string {
 // scalar is a single value after expansion.
 type scalar struct {
 	node *yaml.Node
-	text string
+	form
 }
 
 // scalar returns n as a single value.
 func (p *parser) scalar(n *yaml.Node, where string) (scalar, bool) {
-	t := target(n)
-	switch {
-	case t.Kind != yaml.ScalarNode:
-		p.fault(n, where, "must be a single value, not %s", kindOf(t))
-		return scalar{}, false
-	case tagOrKind(t) != kindOf(t):
-		p.fault(n, where, "the tag %s has no meaning here", quote(t.Tag))
+	t, ok := p.one(n, where)
+	if !ok {
 		return scalar{}, false
 	}
-	text, err := p.env.expand(t.Value)
+	f, err := p.env.form(t.Value)
 	if err != nil {
 		p.fault(n, where, "%v", err)
 		return scalar{}, false
 	}
-	return scalar{t, text}, true
+	return scalar{t, f}, true
+}
+
+// one returns what n stands for, which must be a single value.
+func (p *parser) one(n *yaml.Node, where string) (*yaml.Node, bool) {
+	t := target(n)
+	switch {
+	case t.Kind == yaml.MappingNode && len(t.Content) == 2 && isNull(t.Content[1]) && isVariable(t.Content[0].Value):
+		p.fault(n, where, "must be a single value, not a mapping (for a placeholder, quote it: \"{%s}\")", t.Content[0].Value)
+	case t.Kind != yaml.ScalarNode:
+		p.fault(n, where, "must be a single value, not %s", kindOf(t))
+	case tagOrKind(t) != kindOf(t):
+		p.fault(n, where, "the tag %s has no meaning here", quote(t.Tag))
+	default:
+		return t, true
+	}
+	return nil, false
+}
+
+// written reports whether n is a single value that is text, of one sort or another.
+func (p *parser) written(n *yaml.Node, where string) bool {
+	t, ok := p.one(n, where)
+	switch {
+	case !ok:
+		return false
+	case isNull(t):
+		p.fault(n, where, "has no value")
+		return false
+	case t.Tag == "!!binary":
+		p.fault(n, where, "must be text, not !!binary")
+		return false
+	}
+	return true
 }
 
 // value reads what key of m holds into dst by parse, and reports whether it did. dst keeps its value where the key is absent.
@@ -191,27 +218,59 @@ func value[T any](p *parser, m mapping, key string, parse func(string) (T, error
 	return element(p, n, under(m.where, key), parse, dst)
 }
 
-// element is value for n itself. A message quotes what the file says: the expansion may be nobody's business.
+// element is value for n itself.
 func element[T any](p *parser, n *yaml.Node, where string, parse func(string) (T, error), dst *T) bool {
-	s, ok := p.scalar(n, where)
-	if !ok {
+	text, ok := p.plainText(n, where)
+	return ok && parsed(p, n, where, text, parse, dst)
+}
+
+// verbatim is value for a text in which braces are not of placeholders.
+func verbatim[T any](p *parser, m mapping, key string, parse func(string) (T, error), dst *T) bool {
+	n, where := m.values[key], under(m.where, key)
+	if n == nil || !p.written(n, where) {
 		return false
 	}
-	if isNull(s.node) {
-		p.fault(n, where, "has no value")
-		return false
-	}
-	if s.node.Tag == "!!binary" {
-		p.fault(n, where, "must be text, not !!binary")
-		return false
-	}
-	v, err := parse(s.text)
+	text, err := p.env.expand(target(n).Value)
 	if err != nil {
-		p.fault(n, where, "%s %v", quote(s.node.Value), err)
+		p.fault(n, where, "%v", err)
+		return false
+	}
+	return parsed(p, n, where, text, parse, dst)
+}
+
+// parsed reads text, which n is when its variables are expanded, into dst by parse.
+func parsed[T any](p *parser, n *yaml.Node, where, text string, parse func(string) (T, error), dst *T) bool {
+	v, err := parse(text)
+	if err != nil {
+		p.refuse(n, where, err)
 		return false
 	}
 	*dst = v
 	return true
+}
+
+// refuse notes what is wrong with the text n. It quotes what the file says: the expansion may be nobody's business.
+func (p *parser) refuse(n *yaml.Node, where string, err error) {
+	p.fault(n, where, "%s %v", quote(target(n).Value), err)
+}
+
+// onlyThere says where placeholders are understood, in the middle of a sentence.
+const onlyThere = "name, names, as and the value of a key may have"
+
+// plainText returns n as a text without placeholders.
+func (p *parser) plainText(n *yaml.Node, where string) (text string, ok bool) {
+	if !p.written(n, where) {
+		return "", false
+	}
+	s, ok := p.scalar(n, where)
+	if !ok {
+		return "", false
+	}
+	if s.open {
+		p.fault(n, where, "%s has a placeholder, which only %s", quote(s.node.Value), onlyThere)
+		return "", false
+	}
+	return s.text, true
 }
 
 // text is value for names: a word that YAML takes for a boolean is more likely a slip than a name.
@@ -221,29 +280,81 @@ func (p *parser) text(m mapping, key string, dst *string) bool {
 }
 
 func (p *parser) textElement(n *yaml.Node, where string, dst *string) bool {
-	if t := target(n); t.Kind == yaml.ScalarNode && t.Tag == "!!bool" {
-		p.fault(n, where, "%s is a boolean, not a name (quote it if it is one)", strings.ToLower(t.Value))
+	return !p.isBool(n, where) && element(p, n, where, parseText, dst)
+}
+
+func (p *parser) isBool(n *yaml.Node, where string) bool {
+	t := target(n)
+	if t.Kind != yaml.ScalarNode || t.Tag != "!!bool" {
 		return false
 	}
-	return element(p, n, where, parseText, dst)
+	p.fault(n, where, "%s is a boolean, not a name (quote it if it is one)", strings.ToLower(t.Value))
+	return true
+}
+
+// form is text for names that may have placeholders.
+func (p *parser) form(m mapping, key string, dst *form) bool {
+	n := m.values[key]
+	return n != nil && p.formElement(n, under(m.where, key), dst)
+}
+
+func (p *parser) formElement(n *yaml.Node, where string, dst *form) bool {
+	if p.isBool(n, where) || !p.written(n, where) {
+		return false
+	}
+	s, ok := p.scalar(n, where)
+	if !ok {
+		return false
+	}
+	if _, err := parseText(s.text); err != nil {
+		p.refuse(n, where, err)
+		return false
+	}
+	*dst = s.form
+	return true
 }
 
 // texts returns what the list at key of m holds, each with its node. An empty list is a fault.
 func (p *parser) texts(m mapping, key string) (texts []string, nodes []*yaml.Node) {
+	nodes = p.elements(m, key, func(n *yaml.Node, where string) bool {
+		var text string
+		ok := p.textElement(n, where, &text)
+		if ok {
+			texts = append(texts, text)
+		}
+		return ok
+	})
+	return texts, nodes
+}
+
+// forms is texts for names that may have placeholders.
+func (p *parser) forms(m mapping, key string) (forms []form, nodes []*yaml.Node) {
+	nodes = p.elements(m, key, func(n *yaml.Node, where string) bool {
+		var f form
+		ok := p.formElement(n, where, &f)
+		if ok {
+			forms = append(forms, f)
+		}
+		return ok
+	})
+	return forms, nodes
+}
+
+// elements returns those of the list at key of m that read takes.
+func (p *parser) elements(m mapping, key string, read func(n *yaml.Node, where string) bool) (nodes []*yaml.Node) {
 	n := m.values[key]
 	if n == nil {
-		return nil, nil
+		return nil
 	}
 	where := under(m.where, key)
 	before := len(p.faults)
 	for _, item := range p.list(n, where, key+": [one, two]") {
-		var text string
-		if p.textElement(item, where, &text) {
-			texts, nodes = append(texts, text), append(nodes, item)
+		if read(item, where) {
+			nodes = append(nodes, item)
 		}
 	}
-	if len(texts) == 0 && len(p.faults) == before {
+	if len(nodes) == 0 && len(p.faults) == before {
 		p.fault(n, where, "an empty list (write %s: [one, two])", key)
 	}
-	return texts, nodes
+	return nodes
 }

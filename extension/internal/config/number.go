@@ -65,3 +65,9 @@ func isPlainNumber(text string) bool {
 	}
 	return isDigits(whole + fraction)
 }
+
+// isShortest reports whether text is a plain number in its shortest spelling: of equal numbers, there is only one.
+func isShortest(text string) bool {
+	_, fraction, _ := strings.Cut(text, ".")
+	return isPlainNumber(text) && !strings.HasSuffix(fraction, "0") && text != "-0"
+}

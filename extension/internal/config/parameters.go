@@ -7,7 +7,7 @@ import (
 
 // parameter reads one entry of the section parameters.
 func (p *parser) parameter(m mapping) {
-	e := p.entry(m)
+	e := p.entry(m, ":")
 	var version, label string
 	value(p, m, "version", parseVersion, &version)
 	value(p, m, "label", parseLabel, &label)
@@ -26,6 +26,9 @@ func (p *parser) parameter(m mapping) {
 	}
 	for _, name := range names {
 		id, selector, region, err := splitParameter(name.text)
+		if err == nil && len(placeholders(selector)) > 0 {
+			err = errors.New("has a placeholder in its version or label (write that out)")
+		}
 		if err == nil && selector != "" && (m.has("version") || m.has("label")) {
 			err = errors.New("holds a version or label, and the entry gives one, too")
 		}
@@ -33,8 +36,11 @@ func (p *parser) parameter(m mapping) {
 			p.misnamed(m, name, err)
 			continue
 		}
-		one := p.each(m, e, name, region)
-		p.claim(p.parameters, m, name, one.Name)
+		one, ok := p.each(m, e, name, region, name.form)
+		if !ok {
+			continue
+		}
+		p.claim(p.parameters, m, name, one)
 		p.cfg.Parameters = append(p.cfg.Parameters, Parameter{Entry: one, ID: id, Selector: selector + version + label})
 	}
 }
@@ -68,13 +74,20 @@ type tree struct {
 }
 
 // path reads an entry that stands for all that is below a path.
-func (p *parser) path(m mapping, e Entry, name named, label string) {
-	if err := checkPath(name.text); err != nil {
+func (p *parser) path(m mapping, e common, name named, label string) {
+	err := checkPath(name.text)
+	if name.open {
+		err = errors.New("has a placeholder, and a path stands for many names as it is (write it in name)")
+	}
+	if err != nil {
 		p.misnamed(m, name, err)
 		return
 	}
-	one := p.each(m, e, name, "")
-	p.claim(p.parameters, m, name, one.Name)
+	one, ok := p.each(m, e, name, "")
+	if !ok {
+		return
+	}
+	p.claim(p.parameters, m, name, one)
 	// A name below both of two entries for one path would be answered from either.
 	t := tree{strings.TrimRight(name.text, "/"), one.Region, label, one.Line}
 	for _, other := range p.trees {

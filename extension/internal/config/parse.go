@@ -21,6 +21,7 @@ type parser struct {
 	// What entries are served under, each with the first one.
 	parameters, secrets, items map[string]named
 	trees                      []tree
+	open                       []openName
 }
 
 func newParser(file string, o Options) *parser {
@@ -42,6 +43,7 @@ func newParser(file string, o Options) *parser {
 			PrefetchTimeout: 5 * time.Second,
 			Server:          Server{Port: 4000, MaxWaiting: 256},
 			Log:             Log{Level: slog.LevelInfo},
+			Memory:          Memory{MaxEntries: 10_000, MaxBytes: 16 << 20},
 			AWS:             AWS{MaxAttempts: 3},
 		},
 		parameters: map[string]named{},
@@ -68,6 +70,7 @@ func (p *parser) read(data []byte) {
 		p.token(token)
 	}
 	p.entries(m)
+	p.shared(m.values["shared"])
 }
 
 func (p *parser) result() (*Config, error) {
@@ -102,6 +105,10 @@ func (p *parser) settings(m mapping) *yaml.Node {
 	log := p.mapping(m.values["log"], "log", logKeys)
 	value(p, log, "level", parseLevel, &c.Log.Level)
 	value(p, m, "metrics", parseBool, &c.Metrics)
+
+	memory := p.mapping(m.values["memory"], "memory", memoryKeys)
+	value(p, memory, "max_entries", parseCount, &c.Memory.MaxEntries)
+	value(p, memory, "max_bytes", parseSize, &c.Memory.MaxBytes)
 	if !token {
 		return nil
 	}

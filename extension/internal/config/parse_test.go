@@ -32,6 +32,7 @@ func TestFullConfig(t *testing.T) {
 		Server:               Server{Port: 4001, Token: "token", MaxWaiting: 16},
 		Log:                  Log{Level: slog.LevelDebug},
 		Metrics:              true,
+		Memory:               Memory{MaxEntries: 10_000, MaxBytes: 16 << 20},
 		AWS:                  AWS{Region: "us-west-2", MaxAttempts: 3},
 		Parameters: []Parameter{
 			{Entry: with(entry(21, "/app/a", "eu-central-1"), short), ID: "/app/a"},
@@ -80,6 +81,7 @@ func TestSampleOfAWS(t *testing.T) {
 		Timeout:         2 * time.Second,
 		PrefetchTimeout: 5 * time.Second,
 		Server:          Server{Port: 4000, MaxWaiting: 256},
+		Memory:          Memory{MaxEntries: 10_000, MaxBytes: 16 << 20},
 		AWS:             AWS{Region: "us-west-2", MaxAttempts: 3},
 		Parameters: []Parameter{
 			{Entry: entry(4, "CacheExtensions_Parameter1"), ID: "CacheExtensions_Parameter1"},

@@ -37,6 +37,8 @@ func TestSchemaHasTheKeys(t *testing.T) {
 		{"the top", root.mapping, topKeys},
 		{"server", setting("server"), serverKeys},
 		{"log", setting("log"), logKeys},
+		{"memory", setting("memory"), memoryKeys},
+		{"shared", setting("shared"), sharedKeys},
 		{"parameter", root.Definitions["parameter"], slices.Concat(parameterKeys, entryKeys)},
 		{"secret", root.Definitions["secret"], slices.Concat(secretKeys, entryKeys)},
 		{"item", root.Definitions["item"], slices.Concat(itemKeys, entryKeys)},

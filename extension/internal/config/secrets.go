@@ -2,7 +2,7 @@ package config
 
 // secret reads one entry of the section secrets.
 func (p *parser) secret(m mapping) {
-	e := p.entry(m)
+	e := p.entry(m, ":")
 	var stage, version string
 	value(p, m, "stage", parseText, &stage)
 	value(p, m, "version_id", parseText, &version)
@@ -15,8 +15,11 @@ func (p *parser) secret(m mapping) {
 				continue
 			}
 		}
-		one := p.each(m, e, name, from.region)
-		p.claim(p.secrets, m, name, one.Name)
+		one, ok := p.each(m, e, name, from.region, name.form)
+		if !ok {
+			continue
+		}
+		p.claim(p.secrets, m, name, one)
 		p.cfg.Secrets = append(p.cfg.Secrets, Secret{Entry: one, ID: name.text, Stage: stage, VersionID: version})
 	}
 }

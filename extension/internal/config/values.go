@@ -78,6 +78,25 @@ func parseCount(text string) (int, error) {
 	return int(n), nil
 }
 
+// maxSize is the most that a size may be: more than a function's whole memory is worth.
+const maxSize = 512 << 20
+
+// parseSize reads a number of bytes.
+func parseSize(text string) (int64, error) {
+	digits := strings.TrimRight(text, "BKMi")
+	shift, known := map[string]int{"": 0, "B": 0, "KiB": 10, "MiB": 20}[text[len(digits):]]
+	n, err := strconv.ParseUint(digits, 10, 63)
+	switch {
+	case errors.Is(err, strconv.ErrRange) && known, err == nil && known && n > maxSize>>shift:
+		return 0, errors.New("is more than 512MiB")
+	case err != nil || !known:
+		return 0, errors.New("is not a size (write one such as 64KiB or 16MiB)")
+	case n == 0:
+		return 0, errors.New("leaves no room at all (write a size, such as 16MiB)")
+	}
+	return int64(n) << shift, nil
+}
+
 // parseVersion returns the version of a parameter as it is sent to AWS.
 func parseVersion(text string) (string, error) {
 	n, err := strconv.ParseUint(text, 10, 63)

@@ -35,7 +35,10 @@ parameters:
   - {path: /app/}
   - {path: /app/flags, region: us-east-1, label: live}
   - {path: /}
+  - {name: "/tenants/{tenant}/plan", as: "plan/{tenant}"}
+  - {name: "/aws/reference/secretsmanager/tenant/{tenant}/db", as: "db/{tenant}"}
 secrets:
+  - {name: "tenant/{tenant}/key"}
   - names: [named, "`+arns["whole"]+`"]
   - {name: "arn:aws:secretsmanager:us-west-2:123456789012:secret:part", as: part}
   - {name: named, region: us-east-1, as: east}
@@ -44,6 +47,7 @@ dynamodb:
   - {table: Users, key: {id: 2}, fields: [name], consistent: true}
   - {table: "arn:aws:dynamodb:us-west-2:123456789012:table/Orders", key: {id: 1}, as: order}
   - {table: Users, region: us-east-1, key: {id: 1}, as: east}
+  - {table: People, hashkey: id, hashkeytype: N, hashkeyvalue: "{id}", as: "person/{id}"}
 `), config.Options{Env: []string{"AWS_REGION=" + west, "AWS_ACCESS_KEY_ID=AKID", "AWS_SECRET_ACCESS_KEY=not-a-secret"}})
 		if err != nil {
 			t.Fatal(err)
@@ -89,17 +93,17 @@ dynamodb:
 func stock(fake *awstest.Fake) map[string]string {
 	arns := make(map[string]string)
 	for _, region := range []string{west, east} {
-		for _, name := range []string{"plain", "/app/a", "/app/flags/x", "/app/flags/y"} {
+		for _, name := range []string{"plain", "/app/a", "/app/flags/x", "/app/flags/y", "/tenants/acme/plan"} {
 			fake.PutParameter(region, name, awstest.Parameter{Value: "value", Labels: []string{"live"}})
 		}
-		for _, name := range []string{"named", "referenced", "whole", "part"} {
+		for _, name := range []string{"named", "referenced", "whole", "part", "tenant/acme/db", "tenant/acme/key"} {
 			arn, _ := fake.PutSecret(region, name, awstest.Secret{Text: "value"})
 			arns[region+" "+name] = arn
 			if region == west {
 				arns[name] = arn
 			}
 		}
-		for _, table := range []string{"Users", "Orders"} {
+		for _, table := range []string{"Users", "Orders", "People"} {
 			fake.CreateTable(region, table, awstest.KeyAttr{Name: "id", Type: "N"}, awstest.KeyAttr{})
 			for id := range 3 {
 				fake.PutItem(region, table, fmt.Sprintf(`{"id": {"N": "%d"}, "name": {"S": "value"}}`, id))
@@ -122,6 +126,11 @@ func readAll(t *testing.T, cfg *config.Config, fake *awstest.Fake) {
 		var all []string
 		for _, key := range fresh().Keys() {
 			all = append(all, key.Name)
+		}
+		for _, name := range []string{"plan/acme", "db/acme", "tenant/acme/key", "person/0", "person/1"} {
+			if _, ok := fresh().(cache.Opener).Open(name); ok {
+				all = append(all, name)
+			}
 		}
 		for _, names := range append([][]string{all}, slices.Collect(slices.Chunk(all, 1))...) {
 			fresh().Fetch(t.Context(), names, func(name string, _ *cache.Value, err error) {

@@ -91,7 +91,8 @@ func For(cfg *config.Config, o Options) (Document, error) {
 		tables = append(tables, b.entry("dynamodb", it.Entry, "dynamodb", "table/", it.Table))
 	}
 	for _, p := range cfg.Parameters {
-		name, isSecret := strings.CutPrefix(p.ID, secretReference)
+		id := asked(p.Entry, p.ID)
+		name, isSecret := strings.CutPrefix(id, secretReference)
 		switch {
 		case p.Path != "":
 			// To IAM it is the path that is read, without a slash at its end, and whoever may read it may read all below it.
@@ -99,13 +100,13 @@ func For(cfg *config.Config, o Options) (Document, error) {
 		case isSecret:
 			// Parameter Store reads it with the permissions of who asks.
 			secrets = append(secrets, b.secret("parameters", p.Entry, name))
-			parameters = append(parameters, b.arn("ssm", b.region(p.Entry), "parameter"+p.ID))
+			parameters = append(parameters, b.arn("ssm", b.region(p.Entry), "parameter"+id))
 		default:
-			parameters = append(parameters, b.entry("parameters", p.Entry, "ssm", "parameter", below(p.ID)))
+			parameters = append(parameters, b.entry("parameters", p.Entry, "ssm", "parameter", below(id)))
 		}
 	}
 	for _, s := range cfg.Secrets {
-		secrets = append(secrets, b.secret("secrets", s.Entry, s.ID))
+		secrets = append(secrets, b.secret("secrets", s.Entry, asked(s.Entry, s.ID)))
 	}
 
 	d := Document{Version: "2012-10-17"}
@@ -137,6 +138,20 @@ func (d *Document) allow(resources []string, actions ...string) {
 	d.Statement = append(d.Statement, Statement{Effect: "Allow", Action: actions, Resource: slices.Compact(resources)})
 }
 
+// captured stands in a name for what a placeholder may stand for, until it is a wildcard in an ARN: no name holds it.
+const captured = "\x00"
+
+// asked returns by which name AWS is asked for what an entry reads.
+func asked(e config.Entry, name string) string {
+	if e.Pattern == nil {
+		return name
+	}
+	return config.FillAll(name, captured)
+}
+
+// withWildcards returns an ARN as it stands in a policy.
+func withWildcards(arn string) string { return strings.ReplaceAll(arn, captured, "*") }
+
 // below returns name as it stands behind "parameter" in an ARN: with one slash in front and none at the end.
 func below(name string) string {
 	if isARN(name) {
@@ -154,15 +169,15 @@ func (b *builder) entry(section string, e config.Entry, service, prefix, name st
 		b.faultAt(e, "%s: no region (give the entry one, or give --region)", section)
 	}
 	b.encrypted[place{service, region}] = true
-	plain := name
+	plain := strings.ReplaceAll(name, captured, "")
 	if b.SAM {
-		plain = reference.ReplaceAllString(name, "")
+		plain = reference.ReplaceAllString(plain, "")
 	}
 	if !nameForm.MatchString(plain) {
-		b.faultAt(e, "%s: %q has a character that no name has (and IAM takes *, ? and $ for more than they are)", section, name)
+		b.faultAt(e, "%s: %q has a character that no name has (and IAM takes *, ? and $ for more than they are)", section, withWildcards(name))
 	}
 	if isARN(name) || b.SAM && arnReference.MatchString(name) {
-		return name
+		return withWildcards(name)
 	}
 	return b.arn(service, region, prefix+name)
 }
@@ -170,7 +185,7 @@ func (b *builder) entry(section string, e config.Entry, service, prefix, name st
 // secret returns the ARN of a secret, with wildcards for the random end that only an ARN may have.
 func (b *builder) secret(section string, e config.Entry, id string) string {
 	arn := b.entry(section, e, "secretsmanager", "secret:", id)
-	if arn == id && (!isARN(id) || randomEnd.MatchString(id)) {
+	if arn == withWildcards(id) && (!isARN(id) || randomEnd.MatchString(id)) {
 		return arn
 	}
 	return arn + "-??????"
@@ -199,7 +214,7 @@ func (b *builder) arn(service, region, resource string) string {
 		account = pseudoAccount
 		b.noAccount = !b.SAM
 	}
-	return "arn:" + partition + ":" + service + ":" + region + ":" + account + ":" + resource
+	return withWildcards("arn:" + partition + ":" + service + ":" + region + ":" + account + ":" + resource)
 }
 
 // partitionOf returns the partition of a region.

@@ -2,6 +2,8 @@ package policy
 
 import (
 	"encoding/json"
+	"slices"
+	"strings"
 	"testing"
 
 	"cache-extension/extension/internal/config"
@@ -99,6 +101,49 @@ func TestJSON(t *testing.T) {
 }`
 	if string(got) != want {
 		t.Errorf("For(every kind) =\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestWildcards prints an asterisk for each placeholder, and for nothing else.
+func TestWildcards(t *testing.T) {
+	cfg := parse(t, `
+parameters:
+  - name: /tenants/{tenant}/plan
+  - {name: "flag-{name}:live", as: "flag/{name}"}
+  - name: /aws/reference/secretsmanager/{secret}
+  - {name: "arn:aws:ssm:eu-west-1:210987654321:parameter/shared/{x}", as: "shared/{x}"}
+secrets:
+  - name: tenant/{tenant}/db
+  - {name: "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app/{x}", as: "app/{x}"}
+dynamodb:
+  - {table: Permissions, key: {tenant: "{tenant}", id: "{id}"}, as: "permission/{tenant}/{id}"}
+`)
+	d, err := For(cfg, Options{Region: "eu-west-1", Account: "123456789012"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range d.Statement {
+		got = append(got, s.Resource...)
+	}
+	want := []string{
+		"arn:aws:dynamodb:eu-west-1:123456789012:table/Permissions",
+		"arn:aws:ssm:eu-west-1:123456789012:parameter/aws/reference/secretsmanager/*",
+		"arn:aws:ssm:eu-west-1:123456789012:parameter/flag-*",
+		"arn:aws:ssm:eu-west-1:123456789012:parameter/tenants/*/plan",
+		"arn:aws:ssm:eu-west-1:210987654321:parameter/shared/*",
+		"arn:aws:secretsmanager:eu-west-1:123456789012:secret:*-??????",
+		"arn:aws:secretsmanager:eu-west-1:123456789012:secret:app/*-??????",
+		"arn:aws:secretsmanager:eu-west-1:123456789012:secret:tenant/*/db-??????",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("For = resources\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+
+	_, err = For(parse(t, "secrets: [{name: 'all/*/{x}'}]"), Options{Region: "eu-west-1", Account: "123456789012"})
+	const fault = `config.yaml:1: secrets: "all/*/*" has a character that no name has (and IAM takes *, ? and $ for more than they are)`
+	if err == nil || err.Error() != fault {
+		t.Errorf("For, of a name with an asterisk = %v, want %s", err, fault)
 	}
 }
 

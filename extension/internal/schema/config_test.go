@@ -76,6 +76,7 @@ func TestBadConfigsAreRefused(t *testing.T) {
 	unseen := map[string]string{
 		"ambiguous.yaml": "a schema does not compare the names of two entries",
 		"no_token.yaml":  "a schema does not know the environment",
+		"overlaps.yaml":  "a schema does not compare the names of two entries",
 	}
 	s := compileConfig(t)
 	for _, file := range glob(t, goldenConfigs+"/bad/*.yaml") {
@@ -150,6 +151,17 @@ func TestSchemaTakesWhatTheProgramTakes(t *testing.T) {
 		{"type from a variable", `dynamodb: [{table: T, hashkey: a, hashkeytype: "${UNSET:-S}", hashkeyvalue: b}]`},
 		{"two parts of a key", `dynamodb: [{table: T, key: {a: "true", b: -1.5}, fields: [1, b.c]}]`},
 		{"bytes as key", `dynamodb: [{table: T, key: {a: !!binary YQ==}}]`},
+		{"placeholders", `{parameters: [{name: "/{a}/b"}, {names: ["/c/{a}/{b}"]}], secrets: [{name: "{a}", as: "x/{a}"}]}`},
+		{"placeholders in keys", `dynamodb: [{table: T, key: {a: "{x}"}}, {table: U, hashkey: a, hashkeytype: N, hashkeyvalue: "-1{x}", allow: "[0-9]+"}]`},
+		{"allow with a class in braces", `secrets: [{name: "{a}", allow: '\\p{Greek}{1,3}'}]`},
+		{"braces of no placeholder", `dynamodb: [{table: "{1} {}", key: {"{ a}": b, c: d}, fields: ["{{a}}", "${UNSET:-{a}}"]}]`},
+		{"memory", "memory: {max_entries: 1, max_bytes: 1}"},
+		{"memory as text", `memory: {max_entries: "01", max_bytes: 100B}`},
+		{"most memory", "memory: {max_bytes: 512MiB}"},
+		{"memory from a variable", `memory: {max_entries: "${N}", max_bytes: "${N}MiB"}`},
+		{"nothing about memory and no server", "memory:\nshared:"},
+		{"server", "{secrets: [{name: a}], shared: {url: 'rediss://:p@host:1/0', prefix: '{a}:', kinds: [secrets], key_secret: a, timeout: 1s}}"},
+		{"no server after expansion", `shared: {url: "${UNSET:-}"}`},
 		{"merged", "secrets: [&a {name: a, ttl: 1s}, {<<: *a, name: b}, {<<: [*a, {as: c}]}]"},
 		{"every entry key", "secrets: [{name: a, region: eu-central-1, as: b, ttl: 1s, stale_if_error: 0, required: true, stage: s, version_id: v}]"},
 	} {
@@ -213,6 +225,33 @@ func TestSchemaRefuses(t *testing.T) {
 		{"nobody may wait, as text", `server: {max_waiting: "0"}`, "at '/server/max_waiting': '0' does not match pattern"},
 		{"too many may wait", "server: {max_waiting: 2147483648}", "at '/server/max_waiting': maximum"},
 		{"level", "log: {level: loud}", "at '/log/level': value must be one of 'debug', 'info', 'warn', 'error'"},
+
+		{"no entries", "memory: {max_entries: 0}", "at '/memory/max_entries': minimum"},
+		{"no bytes", `memory: {max_bytes: "0"}`, "at '/memory/max_bytes': '0' does not match pattern"},
+		{"decimal unit", "memory: {max_bytes: 16MB}", "at '/memory/max_bytes': '16MB' does not match pattern"},
+		{"too many bytes", "memory: {max_bytes: 536870913}", "at '/memory/max_bytes': maximum"},
+		{"unknown key of memory", "memory: {max: 1}", "at '/memory': additional properties 'max'"},
+		{"server without a url", "shared: {prefix: a}", "at '/shared': missing property 'url'"},
+		{"another protocol", "shared: {url: 'http://host'}", "at '/shared/url': 'http://host' does not match pattern"},
+		{"section that is none", "shared: {url: 'redis://host', kinds: [items]}", "at '/shared/kinds/0': value must be one of"},
+		{"no sections", "shared: {url: 'redis://host', kinds: []}", "at '/shared/kinds': minItems"},
+		{"section twice", "shared: {url: 'redis://host', kinds: [dynamodb, dynamodb]}", "at '/shared/kinds': items at 0 and 1 are equal"},
+		{"secrets without a key", "shared: {url: 'redis://host', kinds: [secrets]}", "at '/shared': missing property 'key_secret'"},
+		{"key with placeholders", `shared: {url: "redis://host", key_secret: "{a}"}`, "at '/shared/key_secret': 'not' failed"},
+		{"no time for the server", "shared: {url: 'redis://host', timeout: 0s}", "at '/shared/timeout': '0s' does not match pattern"},
+
+		{"placeholder in a table", `dynamodb: [{table: "T-{a}", key: {a: "{a}"}}]`, "at '/dynamodb/0/table': 'not' failed"},
+		{"placeholder in an attribute", `dynamodb: [{table: T, key: {"{{{a}": "{a}"}}]`, "at '/dynamodb/0/key/{{{a}': false schema"},
+		{"placeholder in a hash key's name", `dynamodb: [{table: T, hashkey: "{a}", hashkeyvalue: "{a}"}]`, "at '/dynamodb/0/hashkey': 'not' failed"},
+		{"placeholder in a sort key's name", `dynamodb: [{table: T, hashkey: a, hashkeyvalue: b, sortkey: "{a}", sortkeyvalue: "{a}"}]`, "at '/dynamodb/0/sortkey': 'not' failed"},
+		{"placeholder in a field", `dynamodb: [{table: T, key: {a: "{a}"}, fields: ["{a}"]}]`, "at '/dynamodb/0/fields/0': 'not' failed"},
+		{"placeholder in bytes", `dynamodb: [{table: T, hashkey: a, hashkeytype: B, hashkeyvalue: "{a}"}]`, "at '/dynamodb/0/hashkeyvalue': '{a}' does not match pattern"},
+		{"placeholder in a text for a number", `dynamodb: [{table: T, hashkey: a, hashkeytype: N, hashkeyvalue: "a{a}"}]`, "at '/dynamodb/0/hashkeyvalue': 'a{a}' does not match pattern"},
+		{"placeholder in a path", `parameters: [{path: "/a/{a}"}]`, "at '/parameters/0/path': 'not' failed"},
+		{"placeholder in a label", `parameters: [{name: "/a/{a}", label: "{a}"}]`, "at '/parameters/0/label': 'not' failed"},
+		{"placeholder in a stage", `secrets: [{name: "{a}", stage: "{a}"}]`, "at '/secrets/0/stage': 'not' failed"},
+		{"placeholder in a version", `secrets: [{name: "{a}", version_id: "{a}"}]`, "at '/secrets/0/version_id': 'not' failed"},
+		{"empty allow", `secrets: [{name: "{a}", allow: ""}]`, "at '/secrets/0/allow': minLength"},
 
 		{"mapping for a list", "parameters: {name: a}", "at '/parameters': got object, want null or array"},
 		{"text for a parameter", "parameters: [db]", "at '/parameters/0': got string, want object"},
@@ -313,6 +352,8 @@ func TestSchemaRefusesOfEveryKey(t *testing.T) {
 		{"the top", "", "", "/", root.Properties},
 		{"server", "server: {", "}", "/server/", root.Properties["server"].Properties},
 		{"log", "log: {", "}", "/log/", root.Properties["log"].Properties},
+		{"memory", "memory: {", "}", "/memory/", root.Properties["memory"].Properties},
+		{"shared", "shared: {", "}", "/shared/", root.Properties["shared"].Properties},
 		{"parameter", "parameters: [{", "}]", "/parameters/0/", root.Definitions["parameter"].Properties},
 		{"secret", "secrets: [{", "}]", "/secrets/0/", root.Definitions["secret"].Properties},
 		{"item", "dynamodb: [{", "}]", "/dynamodb/0/", root.Definitions["item"].Properties},
@@ -342,6 +383,7 @@ func TestSchemaRefusesOfEveryKey(t *testing.T) {
 
 // TestDefaults writes every default of the schema into a file, which must change nothing.
 func TestDefaults(t *testing.T) {
+	const sharedURL = "redis://localhost"
 	root := readSchema(t)
 	settings := map[string]any{}
 	for name, n := range root.Properties {
@@ -352,14 +394,18 @@ func TestDefaults(t *testing.T) {
 		default:
 			below := map[string]any{}
 			for key, n := range n.Properties {
-				below[key] = n.theDefault(t, name+"."+key)
+				if name+"."+key == "shared.url" {
+					below[key] = sharedURL
+				} else if name+"."+key != "shared.key_secret" {
+					below[key] = n.theDefault(t, name+"."+key)
+				}
 			}
 			settings[name] = below
 		}
 	}
 	item := root.Definitions["item"].Properties
 	entry := map[string]any{"table": "T", "hashkey": "a", "hashkeyvalue": "b", "sortkey": "c", "sortkeyvalue": "d"}
-	bare := map[string]any{"dynamodb": []any{entry}}
+	bare := map[string]any{"dynamodb": []any{entry}, "shared": map[string]any{"url": sharedURL}}
 	full := map[string]any{"required": root.Definitions["required"].theDefault(t, "required")}
 	for _, key := range []string{"hashkeytype", "sortkeytype", "consistent"} {
 		full[key] = item[key].theDefault(t, key)

@@ -78,9 +78,9 @@ func (s *Server) problemOf(err error, kind, name string) *problem {
 	case errors.Is(err, cache.ErrMissing):
 		p.status, p.code, p.retry = http.StatusNotFound, "missing", false
 		p.detail = fmt.Sprintf("AWS has no %s behind %q. Create it, or correct its entry in config.yaml (name, key, region, version).", noun, name)
-		var detailed interface{ Detail() string } // a source that is not AWS says itself what to do
+		var detailed interface{ Detail(name string) string } // a source that is not AWS says itself what to do
 		if errors.As(err, &detailed) {
-			p.detail = detailed.Detail()
+			p.detail = detailed.Detail(name)
 		}
 	case errors.Is(err, cache.ErrDenied):
 		p.status, p.code, p.retry = http.StatusForbidden, "denied", false

@@ -35,7 +35,7 @@ func TestQuery(t *testing.T) {
 		{"all", "refresh=true&field=/x&name=a", query{"a", "/x", true}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			if got, p := parseQuery("secrets", row.input); p != nil || got != row.want {
+			if got, p := parseQuery("secrets", "", row.input); p != nil || got != row.want {
 				t.Errorf("parseQuery(%q) = %+v, %+v, want %+v", row.input, got, p, row.want)
 			}
 		})
@@ -81,7 +81,7 @@ func TestBadQuery(t *testing.T) {
 		{"refresh in capitals", "name=a&refresh=TRUE", `refresh is "TRUE": use true or false.`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			_, p := parseQuery("secrets", row.input)
+			_, p := parseQuery("secrets", "", row.input)
 			if p == nil {
 				t.Fatalf("parseQuery(%q) gives no problem, want %q", row.input, row.want)
 			}
@@ -109,7 +109,7 @@ func FuzzQuery(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		q, p := parseQuery("secrets", raw)
+		q, p := parseQuery("secrets", "", raw)
 		if p != nil {
 			if p.status != 400 || p.code != "bad_request" || p.detail == "" || len(p.detail) > 4096 {
 				t.Errorf("parseQuery(%q) = problem %d %s of %d bytes", raw, p.status, p.code, len(p.detail))
@@ -126,7 +126,7 @@ func FuzzQuery(f *testing.F) {
 		if q.refresh {
 			form.Set("refresh", "true")
 		}
-		if again, p := parseQuery("secrets", form.Encode()); p != nil || again != q {
+		if again, p := parseQuery("secrets", "", form.Encode()); p != nil || again != q {
 			t.Errorf("parseQuery(%q) = %+v, but written out again %+v, %+v", raw, q, again, p)
 		}
 	})

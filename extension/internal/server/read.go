@@ -23,9 +23,14 @@ type query struct {
 	refresh bool
 }
 
-// parseQuery reads the form-encoded query of a request to kind.
-func parseQuery(kind, raw string) (query, *problem) {
+// parseQuery reads the form-encoded query of a request to kind. inPath is the name where the path has it, percent-encoded;
+// empty where the query has it.
+func parseQuery(kind, inPath, raw string) (query, *problem) {
 	var q query
+	var err error
+	if q.name, err = url.PathUnescape(inPath); err != nil {
+		return q, badRequest("The path is malformed: encode %% in a name as %%25.")
+	}
 	form, err := url.ParseQuery(raw)
 	if err != nil {
 		return q, badRequest("The query is malformed: encode %% as %%25, & as %%26, ; as %%3B and + as %%2B.")
@@ -38,6 +43,9 @@ func parseQuery(kind, raw string) (query, *problem) {
 	for _, k := range keys {
 		switch k {
 		case "name", "field", "refresh":
+			if k == "name" && inPath != "" {
+				return q, badRequest("The name is given twice: in the path, where all after /%s/ is the name, and as name.", kind)
+			}
 			if len(form[k]) > 1 {
 				return q, badRequest("The parameter %q is given %d times: give it once.", k, len(form[k]))
 			}
@@ -45,7 +53,10 @@ func parseQuery(kind, raw string) (query, *problem) {
 			return q, badRequest("Unknown parameter %q: use name, field and refresh, and encode & in a name as %%26.", clip(k))
 		}
 	}
-	if q.name = form.Get("name"); q.name == "" {
+	if inPath == "" {
+		q.name = form.Get("name")
+	}
+	if q.name == "" {
 		return q, badRequest("Say which entry of config.yaml to read: /%s?name=<name>.", kind)
 	}
 	if q.field = form.Get("field"); !validPointer(q.field) {
@@ -60,9 +71,9 @@ func parseQuery(kind, raw string) (query, *problem) {
 	return q, nil
 }
 
-// read answers a read of c, which serves kind.
-func (s *Server) read(w http.ResponseWriter, r *http.Request, kind string, c *cache.Cache) *problem {
-	q, p := parseQuery(kind, r.URL.RawQuery)
+// read answers a read of c, which serves kind. inPath is as in parseQuery.
+func (s *Server) read(w http.ResponseWriter, r *http.Request, kind, inPath string, c *cache.Cache) *problem {
+	q, p := parseQuery(kind, inPath, r.URL.RawQuery)
 	if p != nil {
 		return p
 	}
@@ -165,8 +176,12 @@ func matches(fields []string, tag string) bool {
 	return false
 }
 
-// appendCacheStatus appends the member of Cache-Status (RFC 9211) for an answer. It never names a resource.
+// appendCacheStatus appends the members of Cache-Status (RFC 9211) for an answer, the one nearest to AWS first. They never
+// name a resource.
 func appendCacheStatus(b []byte, a cache.Answer) []byte {
+	if a.Shared {
+		b = append(b, "shared; hit, "...)
+	}
 	b = append(b, "cache-extension; "...)
 	stored, detail := false, ""
 	switch a.How {

@@ -197,6 +197,8 @@ func TestCacheStatus(t *testing.T) {
 		{"first fetch, joined", cache.Answer{How: cache.Missed, Collapsed: true}, "cache-extension; fwd=uri-miss; stored; collapsed"},
 		{"expired, joined", cache.Answer{How: cache.Expired, Collapsed: true}, "cache-extension; fwd=stale; stored; collapsed"},
 		{"requested, joined", cache.Answer{How: cache.Requested, Collapsed: true}, "cache-extension; fwd=request; stored; collapsed"},
+		{"first fetch, from the shared tier", cache.Answer{How: cache.Missed, Shared: true}, "shared; hit, cache-extension; fwd=uri-miss; stored"},
+		{"the attempt failed, shared", cache.Answer{How: cache.StaleIfError, TTL: -time.Second, Shared: true}, "shared; hit, cache-extension; fwd=stale; ttl=-1; detail=stale-if-error"},
 		{"being refreshed", cache.Answer{How: cache.Revalidating, TTL: -3 * time.Second}, "cache-extension; hit; ttl=-3; detail=stale-while-revalidate"},
 		{"just expired", cache.Answer{How: cache.Revalidating, TTL: -1}, "cache-extension; hit; ttl=-1; detail=stale-while-revalidate"},
 		{"the attempt failed", cache.Answer{How: cache.StaleIfError, TTL: -412 * time.Second}, "cache-extension; fwd=stale; ttl=-412; detail=stale-if-error"},

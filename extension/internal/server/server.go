@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -22,12 +23,14 @@ type Options struct {
 	Caches map[string]*cache.Cache // by cachetype: "dynamodb", "parameters", "secrets"
 	Token  string                  // what callers must send in X-Aws-Parameters-Secrets-Token; empty asks for none
 	Log    *slog.Logger            // told of our own faults only
+	Stats  map[string]func() any   // further members of /stats, beside the cachetypes
 	Pages  map[string]http.Handler // by exact path; what they need beside routes and guard is theirs
 }
 
-// Server answers GET and HEAD of /<cachetype>, /healthz and /stats. Its contract is docs/http.md.
+// Server answers GET and HEAD of /<cachetype>, /<cachetype>/<name>, /healthz and /stats. Its contract is docs/http.md.
 type Server struct {
 	log    *slog.Logger
+	more   map[string]func() any
 	pages  map[string]http.Handler
 	used   atomic.Pointer[used]
 	tagKey [32]byte // of this process alone, so that a logged ETag gives nothing away
@@ -62,6 +65,7 @@ const (
 func New(opts Options) *Server {
 	s := &Server{
 		log:   opts.Log,
+		more:  opts.Stats,
 		pages: opts.Pages,
 		conns: newConns(maxConns),
 		fixed: fixed{
@@ -146,9 +150,10 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) *problem {
 	case "/stats":
 		return s.stats(w)
 	default:
-		if len(path) > 1 {
-			if c := s.used.Load().caches[path[1:]]; c != nil {
-				return s.read(w, r, path[1:], c)
+		if rest, ok := strings.CutPrefix(path, "/"); ok {
+			kind, name, named := strings.Cut(rest, "/")
+			if c := s.used.Load().caches[kind]; c != nil && (!named || name != "") {
+				return s.read(w, r, kind, name, c)
 			}
 		}
 		if page := s.pages[path]; page != nil {
@@ -161,9 +166,12 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) *problem {
 
 func (s *Server) stats(w http.ResponseWriter) *problem {
 	caches := s.used.Load().caches
-	all := make(map[string]cache.Stats, len(caches))
+	all := make(map[string]any, len(caches))
 	for kind, c := range caches {
 		all[kind] = c.Stats()
+	}
+	for name, stats := range s.more {
+		all[name] = stats()
 	}
 	body, err := json.Marshal(all)
 	if err != nil {

@@ -246,7 +246,9 @@ func TestRoutes(t *testing.T) {
 		{"/healthz", 200},
 		{"/stats", 200},
 		{"/secrets/?name=a", 404},
-		{"/secrets/a", 404},
+		{"/secrets/", 404},
+		{"/secrets/a", 200},
+		{"/secrets/a/", 404}, // undeclared
 		{"//secrets?name=a", 404},
 		{"/./secrets?name=a", 404},
 		{"/x/../secrets?name=a", 404},
@@ -262,6 +264,29 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
+// TestNameInPath reads names as the second spelling has them: all after /<cachetype>/, decoded once.
+func TestNameInPath(t *testing.T) {
+	f := newFixture(map[string]reply{
+		"/app/x": {body: "slash"}, "a b+c": {body: "plus"}, "100%": {body: "percent"}, "a%20b": {body: "twice"}, "j": {body: `{"k":1}`}, "permission/42": {body: "open"},
+	}, setup{})
+	for _, row := range []struct{ input, want string }{
+		{"/parameters//app/x", "slash"},
+		{"/parameters/%2Fapp%2fx", "slash"},
+		{"/secrets/a%20b+c", "plus"},
+		{"/secrets/100%25", "percent"},
+		{"/secrets/a%2520b", "twice"},
+		{"/dynamodb/permission/42", "open"},
+		{"/secrets/j?field=/k&refresh=true", "1"},
+	} {
+		f.wantBody(t, row.input, 200, row.want)
+	}
+	const twice = "The name is given twice: in the path, where all after /secrets/ is the name, and as name."
+	wantProblem(t, f.ask("GET", "/secrets/j?name=j"), 400, "bad_request", twice)
+	wantProblem(t, f.ask("GET", "/secrets/j?name="), 400, "bad_request", twice)
+	wantProblem(t, f.ask("GET", "/secrets/nosuch"), 404, "undeclared", "")
+	wantProblem(t, f.ask("GET", "/nosuch/j"), 404, "no_route", "")
+}
+
 func TestHealthz(t *testing.T) {
 	w := newFixture(nil, setup{}).wantBody(t, "/healthz", 200, "ok")
 	wantHeader(t, w.Header(), "Content-Type", "text/plain; charset=utf-8")
@@ -272,8 +297,8 @@ func TestStats(t *testing.T) {
 	f.ask("GET", "/secrets?name=a")
 	f.ask("GET", "/secrets?name=a")
 	f.ask("GET", "/secrets?name=b")
-	const zero = `{"hits":0,"stale":0,"misses":0,"collapsed":0,"fetches":0,"errors":{"missing":0,"denied":0,"throttled":0,"timeout":0,"upstream":0},"entries":0,"bytes":0}`
-	const secrets = `{"hits":1,"stale":0,"misses":2,"collapsed":0,"fetches":2,"errors":{"missing":0,"denied":1,"throttled":0,"timeout":0,"upstream":0},"entries":1,"bytes":4}`
+	const zero = `{"hits":0,"stale":0,"misses":0,"collapsed":0,"fetches":0,"errors":{"missing":0,"denied":0,"throttled":0,"timeout":0,"upstream":0},"evictions":0,"entries":0,"bytes":0}`
+	const secrets = `{"hits":1,"stale":0,"misses":2,"collapsed":0,"fetches":2,"errors":{"missing":0,"denied":1,"throttled":0,"timeout":0,"upstream":0},"evictions":0,"entries":1,"bytes":4}`
 	w := f.wantBody(t, "/stats", 200, `{"dynamodb":`+zero+`,"parameters":`+zero+`,"secrets":`+secrets+`}`)
 	wantHeader(t, w.Header(), "Content-Type", "application/json")
 }

@@ -34,12 +34,17 @@ type answer struct {
 	cause   error  // of not reading it: errMalformed, io.ErrUnexpectedEOF or the connection's
 }
 
-func (a *answer) Error() string {
+// brief is what can be told of a without saying what was asked for.
+func (a *answer) brief() string {
 	text := cmp.Or(a.code, "AWS's answer could not be read") + " (HTTP " + strconv.Itoa(a.status)
 	if a.requestID != "" {
 		text += ", request " + a.requestID
 	}
-	text += ")"
+	return text + ")"
+}
+
+func (a *answer) Error() string {
+	text := a.brief()
 	if a.message != "" && a.message != a.code {
 		text += ": " + a.message
 	}

@@ -11,10 +11,12 @@ import (
 // declared is what config.yaml declares of one kind: the names that callers may read. R stands for one resource in AWS
 // and is the same for all names of that resource. It is not changed once made.
 type declared[R comparable] struct {
-	kind  string // section of config.yaml
-	names map[string]held[R]
-	trees []tree[R] // the longest path first
-	keys  []*cache.Key
+	kind      string // section of config.yaml
+	names     map[string]held[R]
+	trees     []tree[R] // the longest path first
+	keys      []*cache.Key
+	patterns  []pattern[R]
+	resources map[string]R // by identity, those of names; nil without patterns
 }
 
 // held is a resource and the key under which a name of it is cached.
@@ -29,6 +31,12 @@ type tree[R comparable] struct {
 	held[R]
 }
 
+// pattern is an open entry. What it says of a name is made anew each time: names are as many as callers come up with.
+type pattern[R comparable] struct {
+	*config.Pattern
+	fill func(config.Captures) (entry[R], bool) // ok is false for what AWS would not take for a name of the resource
+}
+
 // entry is what a kind says about one of its entries.
 type entry[R comparable] struct {
 	config.Entry
@@ -37,13 +45,22 @@ type entry[R comparable] struct {
 	resource R      // of entries with one identity, the first one's is used
 }
 
-func declare[R comparable](kind string, entries []entry[R]) declared[R] {
+func (e *entry[R]) newKey() *cache.Key {
+	return &cache.Key{
+		Name: e.Name, Line: e.Line, TTL: e.TTL, StaleIfError: e.StaleIfError, Timeout: e.timeout, Identity: e.identity,
+	}
+}
+
+func declare[R comparable](kind string, entries []entry[R], patterns []pattern[R]) declared[R] {
 	type settings struct {
 		resource          R
 		ttl, staleIfError time.Duration
 	}
-	d := declared[R]{kind: kind, names: make(map[string]held[R])}
+	d := declared[R]{kind: kind, names: make(map[string]held[R]), patterns: patterns}
 	resources := make(map[string]R)
+	if len(patterns) > 0 {
+		d.resources = resources
+	}
 	keys := make(map[settings]*cache.Key)
 	for _, e := range entries {
 		resource, ok := resources[e.identity]
@@ -54,7 +71,7 @@ func declare[R comparable](kind string, entries []entry[R]) declared[R] {
 		s := settings{resource, e.TTL, e.StaleIfError}
 		key := keys[s]
 		if key == nil {
-			key = &cache.Key{Name: e.Name, Line: e.Line, TTL: e.TTL, StaleIfError: e.StaleIfError, Timeout: e.timeout}
+			key = e.newKey()
 			keys[s] = key
 			d.keys = append(d.keys, key)
 		}
@@ -91,6 +108,27 @@ func (d *declared[R]) find(name string) (h held[R], member string, ok bool) {
 func (d *declared[R]) Find(name string) (key *cache.Key, member string, ok bool) {
 	h, member, ok := d.find(name)
 	return h.key, member, ok
+}
+
+// open returns what config.yaml says of a name that find does not know. No two patterns stand for one name.
+func (d *declared[R]) open(name string) (e entry[R], ok bool) {
+	for _, p := range d.patterns {
+		if captures, ok := p.Match(name); ok {
+			return p.fill(captures)
+		}
+	}
+	return entry[R]{}, false
+}
+
+// Open implements cache.Opener.
+func (d *declared[R]) Open(name string) (*cache.Key, bool) {
+	e, ok := d.open(name)
+	if !ok {
+		return nil, false
+	}
+	key := e.newKey()
+	key.Open = true
+	return key, true
 }
 
 // Keys implements cache.Source.

@@ -19,8 +19,15 @@ type delivery[R comparable] struct {
 
 func (d *declared[R]) deliver(names []string, put func(string, *cache.Value, error)) *delivery[R] {
 	w := &delivery[R]{put: put, waiting: make(map[R][]string)}
+	var opened map[string]R // by identity: a resource that is asked for under two names is read once
 	for _, name := range names {
 		h, _, ok := d.find(name)
+		if !ok && len(d.patterns) > 0 {
+			if opened == nil {
+				opened = make(map[string]R)
+			}
+			h.resource, ok = d.resource(name, opened)
+		}
 		if !ok {
 			put(name, nil, fmt.Errorf("%s: asked for a name that is not declared", d.kind))
 			continue
@@ -31,6 +38,21 @@ func (d *declared[R]) deliver(names []string, put func(string, *cache.Value, err
 		w.waiting[h.resource] = append(w.waiting[h.resource], name)
 	}
 	return w
+}
+
+// resource returns that of an open name: the one that is declared or opened already, if any.
+func (d *declared[R]) resource(name string, opened map[string]R) (r R, ok bool) {
+	e, ok := d.open(name)
+	if !ok {
+		return r, false
+	}
+	for _, known := range []map[string]R{d.resources, opened} {
+		if r, ok := known[e.identity]; ok {
+			return r, true
+		}
+	}
+	opened[e.identity] = e.resource
+	return e.resource, true
 }
 
 // land puts the outcome of r for all of its names. Only the first outcome counts.

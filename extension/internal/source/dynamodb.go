@@ -45,19 +45,31 @@ func (t *item) group() string { return t.batch }
 // NewItems returns the source of cfg.Items.
 func NewItems(cfg *config.Config, clients *Clients) *Items {
 	entries := make([]entry[*item], 0, len(cfg.Items))
+	var patterns []pattern[*item]
 	for _, c := range cfg.Items {
-		t := &item{in: c.Region, table: c.Table, hash: c.Hash, sort: c.Sort, consistent: c.Consistent}
-		if len(c.Fields) > 0 {
-			t.fields = slices.Compact(slices.Sorted(slices.Values(c.Fields)))
+		if c.Pattern == nil {
+			entries = append(entries, itemEntry(c, cfg.Timeout))
+			continue
 		}
-		t.key = itemKey{canonical(c.Hash.Type, c.Hash.Value), canonical(c.Sort.Type, c.Sort.Value)}
-		// A key that does not fit the table fails the whole call, hence the attributes' names and types.
-		t.batch = fmt.Sprintf("%q %v %q", []string{t.table, t.hash.Name, t.hash.Type, t.sort.Name, t.sort.Type}, t.consistent, t.fields)
-		entries = append(entries, entry[*item]{c.Entry, cfg.Timeout, fmt.Sprintf("%q %s %q", t.in, t.batch, t.key), t})
+		patterns = append(patterns, pattern[*item]{c.Pattern, func(captures config.Captures) (entry[*item], bool) {
+			filled, ok := c.Fill(captures)
+			return itemEntry(filled, cfg.Timeout), ok
+		}})
 	}
-	s := &Items{declared: declare("dynamodb", entries), clients: clients}
+	s := &Items{declared: declare("dynamodb", entries, patterns), clients: clients}
 	s.batches = batches[*item]{size: maxKeys, single: s.getItem, many: s.batchGetItem}
 	return s
+}
+
+func itemEntry(c config.Item, timeout time.Duration) entry[*item] {
+	t := &item{in: c.Region, table: c.Table, hash: c.Hash, sort: c.Sort, consistent: c.Consistent}
+	if len(c.Fields) > 0 {
+		t.fields = slices.Compact(slices.Sorted(slices.Values(c.Fields)))
+	}
+	t.key = itemKey{canonical(c.Hash.Type, c.Hash.Value), canonical(c.Sort.Type, c.Sort.Value)}
+	// A key that does not fit the table fails the whole call, hence the attributes' names and types.
+	t.batch = fmt.Sprintf("%q %v %q", []string{t.table, t.hash.Name, t.hash.Type, t.sort.Name, t.sort.Type}, t.consistent, t.fields)
+	return entry[*item]{c.Entry, timeout, fmt.Sprintf("%q %s %q", t.in, t.batch, t.key), t}
 }
 
 // Fetch implements cache.Source.

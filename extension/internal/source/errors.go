@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -22,6 +23,7 @@ import (
 type failure struct {
 	class error  // one of the cache's sentinels, nil for upstream
 	text  string // for the log
+	brief string // the beginning of text, without what AWS wrote, which may name the resource; empty where that is all of it
 	// alone says that what failed together may work one by one.
 	alone bool
 }
@@ -29,6 +31,15 @@ type failure struct {
 func (f *failure) Error() string { return f.text }
 
 func (f *failure) Unwrap() error { return f.class }
+
+// Brief returns the text of an error of Fetch without what AWS wrote in it, which may name the resource.
+func Brief(err error) string {
+	var f *failure
+	if errors.As(err, &f) {
+		return cmp.Or(f.brief, f.text)
+	}
+	return err.Error()
+}
 
 // classes has the error codes that mean more than a failure of AWS. Its throttle codes are in the SDK.
 var classes = map[string]error{
@@ -77,7 +88,11 @@ func classify(err error) error {
 		if answered.code == "InvalidRequestException" && strings.Contains(answered.message, "marked for deletion") {
 			class = cache.ErrMissing
 		}
-		return &failure{class: class, text: answered.Error(), alone: !retryable(err) && !credentialCodes[answered.code]}
+		text := answered.Error()
+		return &failure{
+			class: class, text: text, brief: text[:len(answered.brief())],
+			alone: !retryable(err) && !credentialCodes[answered.code],
+		}
 	case errors.As(err, &sent):
 		return &failure{text: "no connection to AWS: " + connection(sent)}
 	default:

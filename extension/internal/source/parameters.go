@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"cache-extension/extension/internal/cache"
 	"cache-extension/extension/internal/config"
@@ -40,15 +41,17 @@ func (p *parameter) group() string { return "" }
 // NewParameters returns the source of cfg.Parameters.
 func NewParameters(cfg *config.Config, clients *Clients) *Parameters {
 	entries := make([]entry[*parameter], 0, len(cfg.Parameters))
+	var patterns []pattern[*parameter]
 	for _, c := range cfg.Parameters {
-		p := &parameter{in: c.Region, id: c.ID, selector: c.Selector, path: askedPath(c.Path), label: c.Label}
-		timeout := cfg.Timeout
-		if p.path != "" {
-			timeout *= pagesOfTime
+		if c.Pattern == nil {
+			entries = append(entries, parameterEntry(c, cfg.Timeout))
+			continue
 		}
-		entries = append(entries, entry[*parameter]{c.Entry, timeout, fmt.Sprintf("%q", *p), p})
+		patterns = append(patterns, pattern[*parameter]{c.Pattern, func(captures config.Captures) (entry[*parameter], bool) {
+			return parameterEntry(c.Fill(captures), cfg.Timeout), true
+		}})
 	}
-	s := &Parameters{declared: declare("parameters", entries), clients: clients}
+	s := &Parameters{declared: declare("parameters", entries, patterns), clients: clients}
 	for _, c := range cfg.Parameters {
 		if c.Path != "" {
 			s.addTree(c.Path, c.Name)
@@ -56,6 +59,14 @@ func NewParameters(cfg *config.Config, clients *Clients) *Parameters {
 	}
 	s.batches = batches[*parameter]{size: maxNames, single: s.getParameter, many: s.getParameters}
 	return s
+}
+
+func parameterEntry(c config.Parameter, timeout time.Duration) entry[*parameter] {
+	p := &parameter{in: c.Region, id: c.ID, selector: c.Selector, path: askedPath(c.Path), label: c.Label}
+	if p.path != "" {
+		timeout *= pagesOfTime
+	}
+	return entry[*parameter]{c.Entry, timeout, fmt.Sprintf("%q", *p), p}
 }
 
 // askedPath is how AWS is asked for a path: IAM takes it for a part of the resource's name to the letter, and policies are

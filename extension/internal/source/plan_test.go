@@ -124,6 +124,48 @@ func TestPlanIsWhatPrefetchDoes(t *testing.T) {
 	}
 }
 
+// The calls of OnDemand are those that readers of open names make.
+func TestOnDemandIsWhatReadersDo(t *testing.T) {
+	cfg := parse(t, `
+parameters:
+  - {name: "/tenants/{tenant}/plan", region: us-west-2}
+  - name: /tenants/house/plan
+secrets:
+  - {name: "tenant/{tenant}/db"}
+dynamodb:
+  - {table: T, key: {id: "{id}"}, as: "t/{id}"}
+`)
+	fake := awstest.New(t)
+	fake.PutParameter(there, "/tenants/acme/plan", awstest.Parameter{Value: "v"})
+	fake.PutSecret(here, "tenant/acme/db", awstest.Secret{Text: "v"})
+	fake.CreateTable(here, "T", awstest.KeyAttr{Name: "id", Type: "S"}, awstest.KeyAttr{})
+	fake.PutItem(here, "T", `{"id": {"S": "acme"}}`)
+	clients := testClients(t, cfg, fake)
+	bodies(t, NewParameters(cfg, clients), "/tenants/acme/plan")
+	bodies(t, NewSecrets(cfg, clients), "tenant/acme/db")
+	bodies(t, NewItems(cfg, clients), "t/acme")
+
+	got := OnDemand(cfg)
+	want := []Call{
+		{"parameters", "GetParameter", there, 1, []string{"/tenants/{tenant}/plan"}},
+		{"secrets", "GetSecretValue", here, 1, []string{"tenant/{tenant}/db"}},
+		{"dynamodb", "GetItem", here, 1, []string{"t/{id}"}},
+	}
+	equal(t, "OnDemand", got, want)
+	var made []string
+	for _, c := range fake.Calls() {
+		made = append(made, c.Op+" "+c.Region)
+	}
+	var said []string
+	for _, c := range got {
+		said = append(said, c.Operation+" "+c.Region)
+	}
+	equal(t, "calls of readers", made, said)
+	if got := Plan(cfg); len(got) != 1 || !slices.Equal(got[0].Names, []string{"/tenants/house/plan"}) {
+		t.Errorf("Plan = %v, want one call for /tenants/house/plan", got)
+	}
+}
+
 // fill makes what cfg declares.
 func fill(fake *awstest.Fake, cfg *config.Config) {
 	for _, p := range cfg.Parameters {

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"cache-extension/extension/internal/cache"
 	"cache-extension/extension/internal/config"
@@ -25,14 +26,25 @@ type secret struct {
 // NewSecrets returns the source of cfg.Secrets.
 func NewSecrets(cfg *config.Config, clients *Clients) *Secrets {
 	entries := make([]entry[*secret], 0, len(cfg.Secrets))
+	var patterns []pattern[*secret]
 	for _, c := range cfg.Secrets {
-		s := &secret{c.Region, c.ID, c.Stage, c.VersionID}
-		if s.stage == currentStage && s.versionID == "" {
-			s.stage = ""
+		if c.Pattern == nil {
+			entries = append(entries, secretEntry(c, cfg.Timeout))
+			continue
 		}
-		entries = append(entries, entry[*secret]{c.Entry, cfg.Timeout, fmt.Sprintf("%q", *s), s})
+		patterns = append(patterns, pattern[*secret]{c.Pattern, func(captures config.Captures) (entry[*secret], bool) {
+			return secretEntry(c.Fill(captures), cfg.Timeout), true
+		}})
 	}
-	return &Secrets{declare("secrets", entries), clients}
+	return &Secrets{declare("secrets", entries, patterns), clients}
+}
+
+func secretEntry(c config.Secret, timeout time.Duration) entry[*secret] {
+	s := &secret{c.Region, c.ID, c.Stage, c.VersionID}
+	if s.stage == currentStage && s.versionID == "" {
+		s.stage = ""
+	}
+	return entry[*secret]{c.Entry, timeout, fmt.Sprintf("%q", *s), s}
 }
 
 // Fetch implements cache.Source.
