@@ -7,6 +7,7 @@ SHELL := /bin/sh
 # HTTP/2, functions aligned to 16 bytes, and nothing inlined in packages that no read from memory passes through.
 go-flags := -trimpath -tags nethttpomithttp2
 cold := crypto/tls fmt gopkg.in/yaml.v3 math/big reflect cache-extension/extension/internal/config
+comma := ,
 go-build := CGO_ENABLED=0 go build $(go-flags) $(cold:%=-gcflags=%=-l) -ldflags "-s -w -funcalign=16"
 
 .PHONY: help
@@ -17,6 +18,10 @@ help: ## list the targets
 build: ## build bin/cache-extension and bin/cachectl for this machine
 	$(go-build) -o bin/cache-extension ./extension
 	CGO_ENABLED=0 go build $(go-flags) -o bin/cachectl ./extension/cachectl
+
+.PHONY: shared
+shared: ## build bin/cache-extension-shared, which has the shared tier
+	$(go-build) -tags nethttpomithttp2,shared -o bin/cache-extension-shared ./extension
 
 .PHONY: demo
 demo: ## see it work: no AWS account, no Docker, no root
@@ -63,11 +68,12 @@ clean: ## remove everything that was built or installed here
 
 # What follows is called by `sam build` for the resources of SAM/template.yaml of these names, with ARTIFACTS_DIR set.
 
-.PHONY: build-CacheExtensionLayerX86 build-CacheExtensionLayerArm
-build-CacheExtensionLayerX86: GOARCH := amd64
-build-CacheExtensionLayerArm: GOARCH := arm64
-build-CacheExtensionLayerX86 build-CacheExtensionLayerArm:
-	GOOS=linux GOARCH=$(GOARCH) $(go-build) -o "$(ARTIFACTS_DIR)/extensions/cache-extension" ./extension
+layers := CacheExtensionLayerX86 CacheExtensionLayerArm CacheExtensionSharedLayerX86 CacheExtensionSharedLayerArm
+.PHONY: $(layers:%=build-%)
+$(layers:%=build-%): GOARCH = $(if $(findstring Arm,$@),arm64,amd64)
+$(layers:%=build-%): tags = $(if $(findstring Shared,$@),-tags nethttpomithttp2$(comma)shared)
+$(layers:%=build-%):
+	GOOS=linux GOARCH=$(GOARCH) $(go-build) $(tags) -o "$(ARTIFACTS_DIR)/extensions/cache-extension" ./extension
 	chmod 755 "$(ARTIFACTS_DIR)/extensions/cache-extension"
 
 .PHONY: build-ExampleFunction

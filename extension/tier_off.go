@@ -9,8 +9,8 @@ import (
 	"cache-extension/extension/internal/config"
 )
 
-// tier is what the program of the shared layer has between its caches and AWS. This program has none: its client is a
-// third of the binary, which every start would pay for.
+// tier is what the program of the shared layer has between its caches and AWS. This program has none: the client is 0.6 MB
+// of binary, which every start would pay for.
 type tier struct{}
 
 func newTier(cfg *config.Config, _ *slog.Logger, _ func() *cache.Cache) (*tier, error) {

@@ -80,6 +80,12 @@ func mavenCopy(ctx context.Context, specs []string, dir string) error {
 	return run(ctx, dir, nil, "mvn", "-q", "-B", "-f", file, "dependency:copy-dependencies", "-DoutputDirectory="+filepath.Join(dir, "lib"))
 }
 
+// npmInstall puts the packages and all that they need into node_modules of dir.
+func npmInstall(ctx context.Context, specs []string, dir string) error {
+	npm := []string{"npm", "install", "--prefix", dir, "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"}
+	return run(ctx, dir, nil, append(npm, specs...)...)
+}
+
 // run runs a command in dir; its error holds the end of what the command said.
 func run(ctx context.Context, dir string, env []string, command ...string) error {
 	if _, err := exec.LookPath(command[0]); err != nil {

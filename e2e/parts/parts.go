@@ -23,6 +23,10 @@ const (
 	SAM         = "sam"         // the SAM CLI and cfn-lint: bin/sam, bin/cfn-lint
 	Moto        = "moto"        // AWS stand-in: bin/moto_server
 	DynamoDB    = "dynamodb"    // DynamoDB Local, AWS's own engine: lib/*.jar
+	CDK         = "cdk"         // what examples/cdk needs, and the CDK CLI: node_modules
+	Actionlint  = "actionlint"  // the linter of GitHub workflows: actionlint
+	AWSCLI      = "awscli"      // the AWS CLI: bin/aws
+	Ministack   = "ministack"   // AWS stand-in that deploys SAM templates, and the AWS SDK for Python: bin/ministack, bin/python
 )
 
 //go:embed pins.txt
@@ -31,7 +35,7 @@ var pins string
 // Pin is one line of pins.txt.
 type Pin struct {
 	Name      string
-	Installer string   // go, wheel, pip or maven
+	Installer string   // go, wheel, pip, maven or npm
 	Specs     []string // what the installer is told, with exact versions
 }
 
@@ -155,6 +159,8 @@ func fill(ctx context.Context, p Pin, dir string) error {
 		return pipInstall(ctx, p.Specs, dir)
 	case "maven":
 		return mavenCopy(ctx, p.Specs, dir)
+	case "npm":
+		return npmInstall(ctx, p.Specs, dir)
 	}
 	return fmt.Errorf("pins.txt: unknown installer %q", p.Installer)
 }

@@ -1,5 +1,6 @@
 // Command tools installs the programs that the tests and the demo run into .tools of the checkout and prints the folder
-// of each. Arguments name the parts; without any it installs all, and sees to it that there is a browser.
+// of each. Arguments name the parts; without any it installs all, and sees to it that there are a browser, a
+// server of the shared tier and a reader of container images.
 //
 //	go run ./e2e/tools staticcheck
 package main
@@ -26,8 +27,10 @@ func main() {
 		}
 	}
 	if len(names) == 0 {
-		_, missing := parts.Chromium(ctx, ".tools", os.Stderr)
-		err = errors.Join(err, missing)
+		_, noBrowser := parts.Chromium(ctx, ".tools", os.Stderr)
+		_, noServer := parts.Redis(ctx, ".tools", os.Stderr)
+		_, noReader := parts.Skopeo(ctx, ".tools", os.Stderr)
+		err = errors.Join(err, noBrowser, noServer, noReader)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
