@@ -20,12 +20,12 @@ import (
 	"cache-extension/e2e/parts"
 )
 
-func TestTemplateIsValid(t *testing.T) {
+func TestTemplatesAreValid(t *testing.T) {
 	bin := filepath.Join(part(t, parts.SAM), "bin")
 	if out, err := command(bin, "sam", "validate", "--lint", "--template", "SAM/template.yaml", "--region", "us-east-1"); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if out, err := command(bin, "cfn-lint", "SAM/template.yaml"); err != nil {
+	if out, err := command(bin, "cfn-lint", "SAM/template.yaml", "SAM/layer.yaml", "SAM/function-url.yaml"); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
@@ -57,17 +57,23 @@ func TestArtifacts(t *testing.T) {
 		}
 	}
 	for resource, want := range map[string]elf.Machine{"CacheExtensionLayerX86": elf.EM_X86_64, "CacheExtensionLayerArm": elf.EM_AARCH64} {
-		file, err := elf.Open(filepath.Join(dir, resource, "extensions", "cache-extension"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer file.Close()
-		if file.Machine != want {
-			t.Errorf("%s: got %v, want %v", resource, file.Machine, want)
-		}
-		if libraries, err := file.ImportedLibraries(); err != nil || len(libraries) > 0 {
-			t.Errorf("%s: needs the libraries %v, %v, want a static binary", resource, libraries, err)
-		}
+		checkProgram(t, filepath.Join(dir, resource, "extensions", "cache-extension"), want)
+	}
+}
+
+// checkProgram holds a program to a processor, and to needing no libraries.
+func checkProgram(t *testing.T, file string, want elf.Machine) {
+	t.Helper()
+	program, err := elf.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer program.Close()
+	if program.Machine != want {
+		t.Errorf("%s: got %v, want %v", file, program.Machine, want)
+	}
+	if libraries, err := program.ImportedLibraries(); err != nil || len(libraries) > 0 {
+		t.Errorf("%s: needs the libraries %v, %v, want a static binary", file, libraries, err)
 	}
 }
 

@@ -1,5 +1,5 @@
 // Package cloud decides what stands in for AWS in the demo and the end-to-end tests: moto for all three services, DynamoDB
-// Local for AWS's own engine, what is put into them, and a proxy that counts what is asked of them.
+// Local for AWS's own engine, ministack for what is deployed, what is put into them, and a proxy that counts what is asked of them.
 package cloud
 
 import (
@@ -32,7 +32,7 @@ var motoURL = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 
 // StartMoto starts the moto server of the folder that parts.Install gave, on a free port of 127.0.0.1.
 func StartMoto(ctx context.Context, dir string) (*Server, error) {
-	s, err := start(ctx, filepath.Join(dir, "bin", "moto_server"), "-H", "127.0.0.1", "-p", "0")
+	s, err := start(ctx, nil, filepath.Join(dir, "bin", "moto_server"), "-H", "127.0.0.1", "-p", "0")
 	if err != nil {
 		return nil, fmt.Errorf("moto: %w", err)
 	}
@@ -51,7 +51,7 @@ func StartMoto(ctx context.Context, dir string) (*Server, error) {
 // and cannot be told otherwise: call it in a sandbox only.
 func StartDynamoDB(ctx context.Context, dir string) (*Server, error) {
 	lib := filepath.Join(dir, "lib")
-	s, err := start(ctx, "java", "-Djava.library.path="+lib, "-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp", lib+"/*",
+	s, err := start(ctx, nil, "java", "-Djava.library.path="+lib, "-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp", lib+"/*",
 		"com.amazonaws.services.dynamodbv2.local.main.ServerRunner", "-inMemory", "-port", "8000", "-disableTelemetry")
 	if err != nil {
 		return nil, fmt.Errorf("DynamoDB Local: %w", err)
@@ -60,6 +60,24 @@ func StartDynamoDB(ctx context.Context, dir string) (*Server, error) {
 	if err := s.answers(ctx); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("DynamoDB Local: %w", err)
+	}
+	return s, nil
+}
+
+// StartMinistack starts ministack of the folder that parts.Install gave, on port 4566 of 127.0.0.1. It deploys what it is
+// told by CloudFormation, SAM templates too, and runs functions as processes of its own, which Close does not end: call it
+// in a sandbox only. It writes into the folder state and nowhere else.
+func StartMinistack(ctx context.Context, dir, state string) (*Server, error) {
+	env := []string{"BIND_HOST=127.0.0.1", "MINISTACK_HOST=127.0.0.1", "GATEWAY_PORT=4566", "LAMBDA_EXECUTOR=local",
+		"TMPDIR=" + state, "STATE_DIR=" + state, "S3_DATA_DIR=" + filepath.Join(state, "s3")}
+	s, err := start(ctx, env, filepath.Join(dir, "bin", "ministack"))
+	if err != nil {
+		return nil, fmt.Errorf("ministack: %w", err)
+	}
+	s.URL = "http://127.0.0.1:4566"
+	if err := s.answers(ctx); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("ministack: %w", err)
 	}
 	return s, nil
 }
@@ -87,11 +105,11 @@ func (s *Server) starting(ctx context.Context) (context.Context, context.CancelF
 	return ctx, func() { end(nil); cancel() }
 }
 
-func start(ctx context.Context, name string, args ...string) (*Server, error) {
+func start(ctx context.Context, env []string, name string, args ...string) (*Server, error) {
 	ctx, stop := context.WithCancel(ctx)
 	s := &Server{stop: stop, cmd: exec.CommandContext(ctx, name, args...), said: &output.Log{}, done: make(chan struct{})}
-	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "NO_COLOR=1",
-		"AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=" + secretKey}
+	s.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "NO_COLOR=1",
+		"AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=" + secretKey}, env...)
 	s.cmd.Stdout, s.cmd.Stderr = s.said, s.said
 	s.cmd.WaitDelay = time.Second
 	if err := s.cmd.Start(); err != nil {
