@@ -35,7 +35,7 @@ race = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 .PHONY: test
 test: ## run every check and test, those on real parts too
 	@go run ./e2e/tools >/dev/null || echo "parts are missing, see above: the tests that need them say so"
-	@unformatted=$$(gofmt -l *.go extension e2e) && test -z "$$unformatted" || { echo "run gofmt -w on: $$unformatted"; exit 1; }
+	@unformatted=$$(gofmt -l *.go extension e2e examples) && test -z "$$unformatted" || { echo "run gofmt -w on: $$unformatted"; exit 1; }
 	go vet ./...
 	@dir=$$(go run ./e2e/tools staticcheck) && set -x && "$$dir/staticcheck" ./...
 	@test -n "$(race)" || { echo "no C compiler: the tests run without -race"; test "$$CI" != true; }
@@ -64,7 +64,7 @@ bench: ## measure beside floors; ARGS="-rows start -against main~1" chooses
 
 .PHONY: clean
 clean: ## remove everything that was built or installed here
-	rm -rf bin .tools .aws-sam SAM/.aws-sam
+	rm -rf bin .tools .aws-sam SAM/.aws-sam examples/cdk/build examples/cdk/cdk.out examples/cdk/node_modules
 
 # What follows is called by `sam build` for the resources of SAM/template.yaml of these names, with ARTIFACTS_DIR set.
 

@@ -152,9 +152,10 @@ func asked(e config.Entry, name string) string {
 // withWildcards returns an ARN as it stands in a policy.
 func withWildcards(arn string) string { return strings.ReplaceAll(arn, captured, "*") }
 
-// below returns name as it stands behind "parameter" in an ARN: with one slash in front and none at the end.
+// below returns name as it stands behind "parameter" in an ARN: with one slash in front and none at the end. What stands for
+// a whole ARN is returned as it is.
 func below(name string) string {
-	if isARN(name) {
+	if isARN(name) || arnReference.MatchString(name) {
 		return name
 	}
 	return "/" + strings.TrimSuffix(strings.TrimPrefix(name, "/"), "/")

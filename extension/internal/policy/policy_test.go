@@ -151,6 +151,7 @@ func TestSAM(t *testing.T) {
 	cfg := parse(t, `
 parameters:
   - {name: p, region: us-west-2}
+  - {name: "$${Parameter.Arn}", region: us-west-2, as: q}
 secrets:
   - {name: "$${Secret.Id}", as: s}
 dynamodb:
@@ -177,6 +178,7 @@ dynamodb:
           - ssm:GetParameter
           - ssm:GetParameters
         Resource:
+          - !Sub ${Parameter.Arn}
           - !Sub arn:${AWS::Partition}:ssm:us-west-2:${AWS::AccountId}:parameter/p
       - Effect: Allow
         Action:
@@ -211,6 +213,7 @@ dynamodb:
           - ssm:GetParameter
           - ssm:GetParameters
         Resource:
+          - !Sub ${Parameter.Arn}
           - arn:aws-cn:ssm:us-west-2:123456789012:parameter/p
       - Effect: Allow
         Action:
