@@ -174,7 +174,7 @@ func (b *builder) entry(section string, e config.Entry, service, prefix, name st
 	if b.SAM {
 		plain = reference.ReplaceAllString(plain, "")
 	}
-	if !nameForm.MatchString(plain) {
+	if !nameForm.MatchString(plain) || strings.HasSuffix(plain, ":") {
 		b.faultAt(e, "%s: %q has a character that no name has (and IAM takes *, ? and $ for more than they are)", section, withWildcards(name))
 	}
 	if isARN(name) || b.SAM && arnReference.MatchString(name) {

@@ -147,6 +147,14 @@ dynamodb:
 	}
 }
 
+// TestColonAtTheEnd: YAML would take what is before it for a key.
+func TestColonAtTheEnd(t *testing.T) {
+	_, err := For(parse(t, "dynamodb: [{table: 'T:', key: {id: 1}}]"), Options{SAM: true})
+	if err == nil || !strings.Contains(err.Error(), `"T:" has a character`) {
+		t.Errorf("For, of a table T: = %v, want a fault", err)
+	}
+}
+
 func TestSAM(t *testing.T) {
 	cfg := parse(t, `
 parameters:

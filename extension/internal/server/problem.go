@@ -78,10 +78,6 @@ func (s *Server) problemOf(err error, kind, name string) *problem {
 	case errors.Is(err, cache.ErrMissing):
 		p.status, p.code, p.retry = http.StatusNotFound, "missing", false
 		p.detail = fmt.Sprintf("AWS has no %s behind %q. Create it, or correct its entry in config.yaml (name, key, region, version).", noun, name)
-		var detailed interface{ Detail(name string) string } // a source that is not AWS says itself what to do
-		if errors.As(err, &detailed) {
-			p.detail = detailed.Detail(name)
-		}
 	case errors.Is(err, cache.ErrDenied):
 		p.status, p.code, p.retry = http.StatusForbidden, "denied", false
 		p.detail = fmt.Sprintf("AWS denied the read of %q. Allow the function's role %s on it, and kms:Decrypt if a key of yours encrypts it.", name, actions)
@@ -101,6 +97,10 @@ func (s *Server) problemOf(err error, kind, name string) *problem {
 		p.detail = fmt.Sprintf("AWS refused or failed the read of %q and nothing older is held. The log of the extension names the cause.", name)
 	default:
 		return internal()
+	}
+	var detailed interface{ Detail(name string) string } // a source that is not AWS says itself what to do
+	if errors.As(err, &detailed) {
+		p.detail = detailed.Detail(name)
 	}
 	return p
 }

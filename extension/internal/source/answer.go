@@ -45,10 +45,20 @@ func (a *answer) brief() string {
 
 func (a *answer) Error() string {
 	text := a.brief()
-	if a.message != "" && a.message != a.code {
+	if a.message != "" && a.message != a.code && !a.quotes() {
 		text += ": " + a.message
 	}
 	return text
+}
+
+// quotes says whether AWS's message may hold the headers that were sent, and with them the session token: of a signature
+// that is wrong AWS tells the whole text that it should have signed.
+func (a *answer) quotes() bool {
+	if credentialCodes[a.code] {
+		return true
+	}
+	message := strings.ToLower(a.message)
+	return strings.Contains(message, "x-amz-security-token") || strings.Contains(message, "signature=") || strings.Contains(message, "credential=")
 }
 
 func (a *answer) Unwrap() error { return a.cause }

@@ -39,9 +39,9 @@ func TestClassesOfFailure(t *testing.T) {
 		{"a status is no class", awstest.Fault{Code: "Odd", Status: 403}, nil, 1, "Odd (HTTP 403, request ID)" + said},
 		{"not found by a proxy", awstest.Fault{Status: 404}, nil, 1, "AWS's answer could not be read (HTTP 404)"},
 		{"throttled by a proxy", awstest.Fault{Status: 429}, nil, 1, "AWS's answer could not be read (HTTP 429)"},
-		{"expired", awstest.Fault{Code: "ExpiredTokenException"}, nil, 1, "ExpiredTokenException (HTTP 400, request ID)" + said},
-		{"unknown caller", awstest.Fault{Code: "UnrecognizedClientException"}, nil, 1, "UnrecognizedClientException (HTTP 400, request ID)" + said},
-		{"bad signature", awstest.Fault{Code: "InvalidSignatureException"}, nil, 1, "InvalidSignatureException (HTTP 400, request ID)" + said},
+		{"expired", awstest.Fault{Code: "ExpiredTokenException"}, nil, 1, "ExpiredTokenException (HTTP 400, request ID)"},
+		{"unknown caller", awstest.Fault{Code: "UnrecognizedClientException"}, nil, 1, "UnrecognizedClientException (HTTP 400, request ID)"},
+		{"bad signature", awstest.Fault{Code: "InvalidSignatureException"}, nil, 1, "InvalidSignatureException (HTTP 400, request ID)"},
 		{"not decrypted", awstest.Fault{Code: "DecryptionFailure"}, nil, 1, "DecryptionFailure (HTTP 400, request ID)" + said},
 		{"no such key", awstest.Fault{Code: "InvalidKeyId"}, nil, 1, "InvalidKeyId (HTTP 400, request ID)" + said},
 		{"validation", awstest.Fault{Code: "ValidationException"}, nil, 1, "ValidationException (HTTP 400, request ID)" + said},
@@ -273,5 +273,19 @@ func TestEndpoints(t *testing.T) {
 			}
 			equal(t, tt.name, got, tt.want)
 		})
+	}
+}
+
+// TestSignatureIsNotQuoted: of a wrong signature AWS tells what it should have signed, the session token among it.
+func TestSignatureIsNotQuoted(t *testing.T) {
+	for _, a := range []answer{
+		{status: 400, code: "InvalidSignatureException", message: "The Canonical String should have been 'POST /\nx-amz-security-token:hush'"},
+		{status: 403, code: "AccessDeniedException", message: "not authorized: X-Amz-Security-Token=hush"},
+		{status: 400, code: "ValidationException", message: "AWS4-HMAC-SHA256 Credential=hush/20260101, Signature=hush"},
+		{status: 400, code: "ExpiredTokenException", message: "hush"},
+	} {
+		if got := a.Error(); strings.Contains(got, "hush") || !strings.HasPrefix(got, a.code) {
+			t.Errorf("%s = %q, want the code and nothing that was sent", a.code, got)
+		}
 	}
 }
