@@ -38,6 +38,8 @@ func TestArtifacts(t *testing.T) {
 	}{
 		{"CacheExtensionLayerX86", map[string]fs.FileMode{"extensions/cache-extension": 0o755}},
 		{"CacheExtensionLayerArm", map[string]fs.FileMode{"extensions/cache-extension": 0o755}},
+		{"CacheExtensionSharedLayerX86", map[string]fs.FileMode{"extensions/cache-extension": 0o755}},
+		{"CacheExtensionSharedLayerArm", map[string]fs.FileMode{"extensions/cache-extension": 0o755}},
 		{"ExampleFunction", map[string]fs.FileMode{"config.yaml": 0o644, "index.js": 0o644, "package.json": 0o644}},
 	} {
 		files := make(map[string]fs.FileMode)
@@ -56,7 +58,10 @@ func TestArtifacts(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", tt.resource, files, tt.files)
 		}
 	}
-	for resource, want := range map[string]elf.Machine{"CacheExtensionLayerX86": elf.EM_X86_64, "CacheExtensionLayerArm": elf.EM_AARCH64} {
+	for resource, want := range map[string]elf.Machine{
+		"CacheExtensionLayerX86": elf.EM_X86_64, "CacheExtensionLayerArm": elf.EM_AARCH64,
+		"CacheExtensionSharedLayerX86": elf.EM_X86_64, "CacheExtensionSharedLayerArm": elf.EM_AARCH64,
+	} {
 		checkProgram(t, filepath.Join(dir, resource, "extensions", "cache-extension"), want)
 	}
 }
