@@ -36,12 +36,13 @@ race = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 test: ## run every check and test, those on real parts too
 	@go run ./e2e/tools >/dev/null || echo "parts are missing, see above: the tests that need them say so"
 	@unformatted=$$(gofmt -l *.go extension e2e examples) && test -z "$$unformatted" || { echo "run gofmt -w on: $$unformatted"; exit 1; }
-	go vet ./...
+	go vet ./... && go vet -tags shared ./extension
 	@dir=$$(go run ./e2e/tools staticcheck) && set -x && "$$dir/staticcheck" ./...
 	@test -n "$(race)" || { echo "no C compiler: the tests run without -race"; test "$$CI" != true; }
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=2s
 	@# Uncached: the end-to-end tests depend on files that go test does not see them use.
 	go test $(race) -count=1 ./...
+	go test $(race) -count=1 -tags shared -run Shared ./extension
 	@if command -v node >/dev/null; then set -x; cd example-function && node --test; \
 	else echo "node is not installed: the tests of example-function are skipped"; test "$$CI" != true; fi
 
@@ -61,6 +62,10 @@ soak: ## read, rotate, fail and freeze for SOAK_DURATION, 3m unless told
 .PHONY: bench
 bench: ## measure beside floors; ARGS="-rows start -against main~1" chooses
 	go run ./e2e/bench $(ARGS)
+
+.PHONY: release
+release: ## build the layers' zips, the image and checksums into bin/release
+	@go run ./e2e/release
 
 .PHONY: clean
 clean: ## remove everything that was built or installed here

@@ -1,0 +1,94 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestTroubleshootingIsComplete holds docs/troubleshooting.md to the program: every code of a problem has a heading, every
+// type of a failed init and every warning and error of the log is named, and there is no other.
+func TestTroubleshootingIsComplete(t *testing.T) {
+	page := readText(t, "docs/troubleshooting.md")
+
+	codes := found(t, `http\.Status(\w+), (?:code: )?"([a-z_]+)"`, "extension/internal/server/*.go")
+	headings := found(t, "(?m)^### ([45]..) `([a-z_]+)`$", "docs/troubleshooting.md")
+	if len(codes) < 13 || !slices.Equal(names(codes), names(headings)) {
+		t.Errorf("docs/troubleshooting.md has headings for the codes\n%q, the server has\n%q", names(headings), names(codes))
+	}
+	if in := found(t, "(?m)^\\| ([45]..) \\| `([a-z_]+)` ", "docs/http.md"); !slices.Equal(names(in), names(headings)) {
+		t.Errorf("docs/http.md has the codes\n%q, docs/troubleshooting.md\n%q", names(in), names(headings))
+	}
+	for _, h := range headings {
+		if status := "| " + h[1] + " | `" + h[2] + "` "; !strings.Contains(readText(t, "docs/http.md"), status) {
+			t.Errorf("docs/troubleshooting.md has %s with status %s, docs/http.md has not", h[2], h[1])
+		}
+	}
+
+	types := found(t, `()"(Extension\.\w+)"`, "extension/*.go")
+	if in := found(t, "(?m)^\\| ()`(Extension\\.\\w+)` ", "docs/troubleshooting.md"); len(types) < 5 || !slices.Equal(names(in), names(types)) {
+		t.Errorf("docs/troubleshooting.md has the types\n%q, the program has\n%q", names(in), names(types))
+	}
+
+	for _, files := range []string{"extension/*.go", "extension/internal/caches/*.go", "extension/internal/server/*.go", "extension/internal/shared/*.go"} {
+		for _, m := range matches(t, `(\blog\.Warn\(|\blog\.Error\(|slog\.LevelWarn, |\.complain\()"([^"]+)"`, files) {
+			if !strings.Contains(page, "`"+m[2]+"`") && m[2] != "exit/error" { // which follows another
+				t.Errorf("docs/troubleshooting.md does not tell of the log line %q", m[2])
+			}
+		}
+	}
+}
+
+// names returns what the second group of each match is, each once, sorted.
+func names(matches [][]string) []string {
+	var all []string
+	for _, m := range matches {
+		all = append(all, m[2])
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// found is matches that are there.
+func found(t *testing.T, expression, files string) [][]string {
+	t.Helper()
+	all := matches(t, expression, files)
+	if len(all) == 0 {
+		t.Fatalf("no match of %s in %s", expression, files)
+	}
+	return all
+}
+
+// matches returns the groups of what matches in files below the root, tests left out.
+func matches(t *testing.T, expression, files string) [][]string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(root, files))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all [][]string
+	for _, path := range paths {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, regexp.MustCompile(expression).FindAllStringSubmatch(string(text), -1)...)
+	}
+	return all
+}
+
+// readText returns a file of the checkout.
+func readText(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
