@@ -37,12 +37,12 @@ test: ## run every check and test, those on real parts too
 	@go run ./e2e/tools >/dev/null || echo "parts are missing, see above: the tests that need them say so"
 	@unformatted=$$(gofmt -l *.go extension e2e examples) && test -z "$$unformatted" || { echo "run gofmt -w on: $$unformatted"; exit 1; }
 	go vet ./... && go vet -tags shared ./extension
-	@dir=$$(go run ./e2e/tools staticcheck) && set -x && "$$dir/staticcheck" ./...
+	@dir=$$(go run ./e2e/tools staticcheck) && set -x && "$$dir/staticcheck" ./... && "$$dir/staticcheck" -tags shared ./extension
 	@test -n "$(race)" || { echo "no C compiler: the tests run without -race"; test "$$CI" != true; }
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=2s
 	@# Uncached: the end-to-end tests depend on files that go test does not see them use.
 	go test $(race) -count=1 ./...
-	go test $(race) -count=1 -tags shared -run Shared ./extension
+	go test $(race) -count=1 -tags shared -run '^TestShared' ./extension
 	@if command -v node >/dev/null; then set -x; cd example-function && node --test; \
 	else echo "node is not installed: the tests of example-function are skipped"; test "$$CI" != true; fi
 

@@ -123,7 +123,8 @@ func (l *link) exchange(ctx context.Context, build func(valkey.Builder) valkey.C
 			return results, answered(results)
 		}
 		l.drop(client)
-		if !first || !hungUp(err) {
+		// errUnasked is what the connections of a client say that another use gave up while this one waited for it.
+		if !first || !hungUp(err) && !errors.Is(err, errUnasked) {
 			return nil, failureOf(err)
 		}
 	}
