@@ -11,7 +11,8 @@ import (
 	"cache-extension/extension/internal/config"
 )
 
-// printFaults writes faults to standard error, each with its line of the file and a caret below the column.
+// printFaults writes faults to standard error, each with its line of the file and a caret below the column, where that line
+// may be shown.
 func (a *app) printFaults(faults config.Faults) { a.print("", "error", faults) }
 
 // printWarnings is printFaults for what is odd but no reason to stop.
@@ -22,11 +23,11 @@ func (a *app) print(prefix, level string, faults config.Faults) {
 	sources := make(map[string][]string)
 	for _, f := range faults {
 		lines, known := sources[f.File]
-		if !known && f.Line > 0 {
+		if !known && f.Line > 0 && f.File != a.secret {
 			lines = readLines(f.File)
 			sources[f.File] = lines
 		}
-		fmt.Fprintf(a.stderr, "%s%s\n", prefix, place(f))
+		fmt.Fprintf(a.stderr, "%s%s\n", prefix, tame(place(f)))
 		if 0 < f.Line && f.Line <= len(lines) {
 			fmt.Fprint(a.stderr, excerpt(lines[f.Line-1], f.Line, f.Column))
 		}
@@ -40,6 +41,33 @@ func place(f config.Fault) string {
 		return fmt.Sprintf("%s:%d:%d: %s", f.File, f.Line, f.Column, f.Text)
 	}
 	return f.Error()
+}
+
+// printError writes an error to standard error, each of those that errors.Join has joined on a line of its own.
+func (a *app) printError(err error) {
+	all := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		all = joined.Unwrap()
+	}
+	texts := make([]string, len(all))
+	for i, err := range all {
+		texts[i] = tame(err.Error())
+	}
+	fmt.Fprintf(a.stderr, "cachectl: %s\n", strings.Join(texts, "\n"))
+}
+
+// tame returns text as one line of what can be seen. What AWS and its stand-ins say could make the terminal do anything, and
+// a line of theirs could pass for one of ours.
+func tame(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsPrint(r):
+			return r
+		case unicode.IsSpace(r):
+			return ' '
+		}
+		return unicode.ReplacementChar
+	}, text)
 }
 
 // readLines returns the lines of a file as YAML counts them, none of a file that cannot be read twice.
@@ -122,7 +150,6 @@ func (a *app) annotate(level string, faults config.Faults) {
 		return
 	}
 	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
-	data := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
 	for _, f := range faults {
 		where := ""
 		if f.File != "" {
@@ -134,7 +161,7 @@ func (a *app) annotate(level string, faults config.Faults) {
 		if f.Column > 0 {
 			where += fmt.Sprintf(",col=%d", f.Column)
 		}
-		fmt.Fprintf(a.stderr, "::%s%s::%s\n", level, where, data.Replace(f.Text))
+		fmt.Fprintf(a.stderr, "::%s%s::%s\n", level, where, strings.ReplaceAll(tame(f.Text), "%", "%25"))
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,6 +77,7 @@ func TestPrintFaults(t *testing.T) {
 	marked := path("marked.yaml", "\ufeffa: b\r\nc: d\r\n")
 	old := path("old.yaml", "# one\u2028# two\rc: d")
 	secret := path("secret.yaml", "url: redis://äpp:p@ss@host/x\n")
+	fixtures := path("fixtures.yaml", "secrets: {db: hunter2, fial: hunter2}\n")
 	tests := []struct {
 		name  string
 		input config.Fault
@@ -91,6 +93,8 @@ func TestPrintFaults(t *testing.T) {
 			old + ":3:1: odd\n    3 | c: d\n      | ^\n"},
 		{"a password", config.Fault{File: secret, Line: 1, Column: 6, Text: "odd"},
 			secret + ":1:6: odd\n    1 | url: redis://********@host/x\n      |      ^\n"},
+		{"a text that a terminal would obey", config.Fault{Text: "a\x1b]0;b\a\r\n::error::c\u2028d\xff\u202e"}, "a\ufffd]0;b\ufffd  ::error::c d\ufffd\ufffd\n"},
+		{"a line that holds a value", config.Fault{File: fixtures, Line: 1, Column: 2, Text: "odd"}, fixtures + ":1:2: odd\n"},
 		{"no column", config.Fault{File: marked, Line: 1, Text: "odd"}, marked + ":1: odd\n    1 | a: b\n"},
 		{"a line that there is not", config.Fault{File: marked, Line: 9, Column: 1, Text: "odd"}, marked + ":9:1: odd\n"},
 		{"a file that there is not", config.Fault{File: "absent.yaml", Line: 1, Column: 1, Text: "odd"}, "absent.yaml:1:1: odd\n"},
@@ -98,10 +102,30 @@ func TestPrintFaults(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var stderr bytes.Buffer
-		a := &app{stderr: &stderr}
+		a := &app{stderr: &stderr, secret: fixtures}
 		a.printFaults(config.Faults{tt.input})
 		if got := stderr.String(); got != tt.want {
 			t.Errorf("%s: printFaults(%+v) printed\n%s\nwant\n%s", tt.name, tt.input, got, tt.want)
+		}
+	}
+}
+
+func TestPrintError(t *testing.T) {
+	tests := []struct {
+		name  string
+		input error
+		want  string
+	}{
+		{"one", errors.New("no connection"), "cachectl: no connection\n"},
+		{"what a terminal would obey", errors.New("a\x1b[2J\n::error::b"), "cachectl: a\ufffd[2J ::error::b\n"},
+		{"several", errors.Join(errors.New("a\nb"), errors.New("c")), "cachectl: a b\nc\n"},
+	}
+	for _, tt := range tests {
+		var stderr bytes.Buffer
+		a := &app{stderr: &stderr}
+		a.printError(tt.input)
+		if got := stderr.String(); got != tt.want {
+			t.Errorf("%s: printError(%q) printed %q, want %q", tt.name, tt.input, got, tt.want)
 		}
 	}
 }
@@ -116,7 +140,7 @@ func TestAnnotate(t *testing.T) {
 		{"the environment", config.Fault{Text: "X: 5%, unset"}, "::error::X: 5%25, unset\n"},
 		{"a file as a whole", config.Fault{File: "a.yaml", Text: "odd"}, "::error file=a.yaml::odd\n"},
 		{"a line", config.Fault{File: "a.yaml", Line: 3, Text: "odd"}, "::error file=a.yaml,line=3::odd\n"},
-		{"a column", config.Fault{File: "a.yaml", Line: 3, Column: 7, Text: "a:b\nc\r"}, "::error file=a.yaml,line=3,col=7::a:b%0Ac%0D\n"},
+		{"a column", config.Fault{File: "a.yaml", Line: 3, Column: 7, Text: "a:b\n::c\r\x1b[2J"}, "::error file=a.yaml,line=3,col=7::a:b ::c \ufffd[2J\n"},
 		{"a name with signs of the command's own", config.Fault{File: "a,b:c%.yaml", Text: "odd"}, "::error file=a%2Cb%3Ac%25.yaml::odd\n"},
 		{"below the checkout", config.Fault{File: filepath.Join(dir, "x", "a.yaml"), Text: "odd"}, "::error file=x/a.yaml::odd\n"},
 	}

@@ -96,7 +96,7 @@ func TestCheckIsInterrupted(t *testing.T) {
 
 // What cannot be written is no success.
 func TestCheckIntoFullDisk(t *testing.T) {
-	for _, args := range []string{"check ../../config.yaml", "check --json ../../config.yaml", "policy --sam ../../config.yaml", "schema", "version"} {
+	for _, args := range []string{"check ../../config.yaml", "check --json ../../config.yaml", "policy --sam ../../config.yaml", "schema", "version", "--help", "check --help", "help", "help check"} {
 		var stderr bytes.Buffer
 		environ := []string{"AWS_REGION=" + region}
 		if code := run(t.Context(), strings.Fields(args), environ, full{}, &stderr); code != exitFault || stderr.String() != "cachectl: disk full\n" {

@@ -9,8 +9,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"cache-extension/extension/internal/config"
 
@@ -21,8 +23,17 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends what does not end by itself
+	context.AfterFunc(ctx, func() {
+		// Opening and reading a named pipe waits for who writes to it, and no context ends that.
+		time.Sleep(endTime)
+		fmt.Fprintln(os.Stderr, "cachectl: interrupted")
+		os.Exit(exitFault)
+	})
 	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
+
+// endTime is what a command is given to end orderly. It is more than requests are given by serve.
+const endTime = shutdownTime + 500*time.Millisecond
 
 // Exit codes, the same as those of cache-extension.
 const (
@@ -37,28 +48,33 @@ const exitCodes = "Exit codes: 0 done, 1 a fault that is told on standard error,
 type app struct {
 	stdout, stderr io.Writer
 	environ        []string // in the form of os.Environ
-	tty            bool     // stdout is a terminal
+	tty            bool     // somebody may be asked for a code on standard input
+	secret         string   // file whose lines are never shown, for they hold values; empty for none
+	unhelpful      error    // what kept the text of --help from being written, of which cobra returns nothing
 }
 
 // run is the program; it ends orderly when ctx does.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	a := &app{stdout: stdout, stderr: stderr, environ: environ, tty: isTerminal(stdout)}
+	a := &app{stdout: stdout, stderr: stderr, environ: environ, tty: isTerminal(os.Stdin)}
 	root := newRoot(a)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		err = a.unhelpful
+	}
 	var wrong usageError
 	var faults config.Faults
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &wrong):
-		fmt.Fprintf(stderr, "cachectl: %v\n\nUsage: %s\nMore: %s --help\n", err, cmd.UseLine(), cmd.CommandPath())
+		fmt.Fprintf(stderr, "cachectl: %s\n\nUsage: %s\nMore: %s --help\n", tame(err.Error()), cmd.UseLine(), cmd.CommandPath())
 		return exitUsage
 	case errors.Is(err, errReported):
 	case errors.As(err, &faults):
 		a.printFaults(faults)
 	default:
-		fmt.Fprintf(stderr, "cachectl: %v\n", err)
+		a.printError(err)
 	}
 	return exitFault
 }
@@ -89,7 +105,7 @@ LAMBDA_TASK_ROOT, in /var/task and in the working directory.
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(wrongFlag)
-	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { fmt.Fprint(a.stdout, help(cmd)) })
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { _, a.unhelpful = fmt.Fprint(a.stdout, help(cmd)) })
 	root.SetHelpCommand(helpCommand())
 	root.CompletionOptions.DisableDefaultCmd = true // ours takes the shell as an argument, and refuses others
 	root.AddCommand(a.serveCommand(), a.checkCommand(), a.policyCommand(), a.schemaCommand(), a.completionCommand(), a.versionCommand())
@@ -117,6 +133,9 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 		if !c.Hidden {
 			known = append(known, c.Name())
 		}
+	}
+	if slices.Contains(known, name) { // then cobra took it for an argument
+		return misused("%s is an argument behind --, not a command (leave out the --)", name)
 	}
 	return misused("there is no command %q%s", name, config.DidYouMean(name, known))
 }
@@ -189,11 +208,12 @@ func (a *app) getenv(name string) string {
 	return ""
 }
 
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
+// isTerminal reports whether somebody may be at f. os.DevNull is a character device, too, and nobody is there.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
 		return false
 	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
 }

@@ -33,7 +33,7 @@ func (a *app) serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve [file]",
 		Short: "Serve config.yaml on localhost as the extension would in Lambda, until Ctrl-C",
-		Long: `Answers on localhost with the caches and the HTTP server of cache-extension, and prints the URL of every name.
+		Long: `Answers on localhost with the caches and the HTTP server of cache-extension, and prints the URLs of the first 20 names.
 
 config.yaml and the fixtures are read again when they change. Where they are faulty then, the faults are told and what was
 read before is served on. A change of server.port needs a restart.

@@ -24,7 +24,11 @@ func (s *serving) banner() {
 	fmt.Fprintf(s.stdout, "Fixtures  %s\n", s.fixtures(l))
 	switch {
 	case l.cfg.Server.Token != "":
-		fmt.Fprintln(s.stdout, "Token     callers must send one (server.token): -H \"X-Aws-Parameters-Secrets-Token: $AWS_SESSION_TOKEN\"")
+		from := "AWS_SESSION_TOKEN"
+		if s.getenv(from) == "" {
+			from = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
+		}
+		fmt.Fprintf(s.stdout, "Token     callers must send one (server.token): -H \"X-Aws-Parameters-Secrets-Token: $%s\"\n", from)
 	case len(l.cfg.Secrets) > 0 && !s.flags.offline:
 		fmt.Fprintln(s.stdout, "Token     none: every process of this machine can read the secrets (server.token: true asks for one)")
 	}
@@ -130,10 +134,13 @@ func (s *serving) followed() string {
 }
 
 // summary says how much is served.
-func (l *loaded) summary() string {
+func (s *serving) summary(l *loaded) string {
 	text := plural(len(names(l.cfg)), "name")
-	if l.fixtures != nil {
+	switch {
+	case l.fixtures != nil:
 		text += ", " + plural(l.fixtures.Len(), "fixture")
+	case s.flags.fixtures != "":
+		text += ", no fixtures"
 	}
 	return text
 }

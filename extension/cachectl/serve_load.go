@@ -37,6 +37,7 @@ func (s *serving) load() (*loaded, error) {
 	if s.flags.offline && s.flags.fixtures == "" {
 		s.flags.fixtures, s.optional = filepath.Join(filepath.Dir(cfg.File), "fixtures.yaml"), true
 	}
+	s.secret = s.flags.fixtures
 	l := &loaded{cfg: cfg}
 	_, err = os.Stat(s.flags.fixtures)
 	if s.flags.fixtures != "" && !(s.optional && errors.Is(err, fs.ErrNotExist)) {
@@ -50,17 +51,14 @@ func (s *serving) load() (*loaded, error) {
 	return l, nil
 }
 
-// config reads config.yaml. Where AWS is not asked, no Region is needed, and that there is none is nothing to warn of.
+// config reads config.yaml. Where AWS is not asked, no Region is needed, and any will do. The variable is the one that files
+// hardly name in ${}: what they name must be set by the user.
 func (s *serving) config() (*config.Config, error) {
-	cfg, err := config.Load(config.Options{Path: s.flags.file, Env: s.env, Check: s.flags.offline})
-	if err != nil || !s.flags.offline || cfg.AWS.Region != "" {
-		return cfg, err
+	env := s.env
+	if s.flags.offline && s.getenv("AWS_REGION") == "" && s.getenv("AWS_DEFAULT_REGION") == "" {
+		env = append([]string{"AWS_DEFAULT_REGION=nowhere"}, env...) // of two, the first counts
 	}
-	somewhere := append([]string{"AWS_REGION=us-east-1"}, s.env...)
-	if there, err := config.Load(config.Options{Path: cfg.File, Env: somewhere, Check: true}); err == nil {
-		cfg.Warnings = there.Warnings
-	}
-	return cfg, nil
+	return config.Load(config.Options{Path: s.flags.file, Env: env})
 }
 
 // reload serves what the files say now. Where that cannot be served, it says why and leaves things as they are.
@@ -91,14 +89,15 @@ func (s *serving) reload(ctx context.Context) {
 		what = "Mended and reloaded"
 	}
 	s.refused, s.again = false, time.Time{}
-	fmt.Fprintf(s.stdout, "%s %s: %s.\n", clock(), what, next.summary())
+	fmt.Fprintf(s.stdout, "%s %s: %s.\n", clock(), what, s.summary(next))
 	s.printURLs(added(names(was.cfg), names(next.cfg)))
 }
 
 // retryAfter is when files are tried again that are without fault, where what they require could not be fetched.
 const retryAfter = 10 * time.Second
 
-// refuse says why the files as they are now are not served. Of a further try that failed as the one before, it says nothing.
+// refuse says why the files as they are now are not served. Of a further try of the same files that failed it
+// says nothing, whatever the reason: texts of AWS differ by the number of the request.
 func (s *serving) refuse(err error) {
 	var faults config.Faults
 	if errors.As(err, &faults) {
@@ -110,7 +109,7 @@ func (s *serving) refuse(err error) {
 		if further {
 			return
 		}
-		fmt.Fprintf(s.stderr, "cachectl: %v\n", err)
+		s.printError(err)
 	}
 	s.refused = true
 	fmt.Fprintf(s.stderr, "%s The change is not taken up. What was read before is served on until this is mended.\n", clock())

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"net"
 	"os"
 	"strconv"
@@ -61,6 +62,44 @@ func TestServeOfflineWithoutFixtures(t *testing.T) {
 	l.write("fixtures.yaml", appFixtures)
 	s.stdout.wait(t, "Reloaded: 3 names, 2 fixtures.\n")
 	s.want("/secrets?name=db", 200, `{"user":"ann"}`)
+	if err := os.Remove(l.path("fixtures.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	s.stdout.wait(t, "Reloaded: 3 names, no fixtures.\n")
+	s.want("/secrets?name=db", 404, `"missing"`)
+}
+
+// Where no Region is set, none is made up for the file.
+func TestServeOfflineInventsNoVariable(t *testing.T) {
+	t.Parallel()
+	l := newLaptop(t, "secrets:\n  - name: db-${AWS_REGION}\n", "")
+	delete(l.env, "AWS_REGION")
+	s := l.serve("--offline")
+	if code := s.wait(); code != exitFault {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	s.stderr.wait(t, "${AWS_REGION} is not set")
+}
+
+func TestServeSaysWhichTokenItAsksFor(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		input map[string]string
+		want  string
+	}{
+		{"Lambda's", map[string]string{"AWS_SESSION_TOKEN": "not-for-logs", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "other"}, "$AWS_SESSION_TOKEN"},
+		{"a container's", map[string]string{"AWS_SESSION_TOKEN": "", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "not-for-logs"}, "$AWS_CONTAINER_AUTHORIZATION_TOKEN"},
+	}
+	for _, tt := range tests {
+		l := newLaptop(t, "server: {token: true}\n"+appConfig, appFixtures)
+		maps.Copy(l.env, tt.input)
+		s := l.serve("--offline")
+		got := s.stdout.wait(t, "Token ")
+		if want := `-H "X-Aws-Parameters-Secrets-Token: ` + tt.want + "\"\n"; !strings.HasSuffix(got, want) {
+			t.Errorf("%s: the banner says %q, want …%s", tt.name, got, want)
+		}
+	}
 }
 
 func TestServeAsksAWSForWhatHasNoFixture(t *testing.T) {
