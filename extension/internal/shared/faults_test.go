@@ -240,10 +240,10 @@ func TestLateConnectionIsKept(t *testing.T) {
 	until(t, func() bool { return len(tier.link.spare) == 1 })
 	clock.wait(2 * time.Second)
 	wantRead(t, s, "a", upstreamA)
-	wantRead(t, s, "a", upstreamA+", shared")
-	if got := len(accepted); got != 1 {
+	if got := len(accepted); got != 1 { // now: the value is yet to be written, and who reads meanwhile takes a second one
 		t.Errorf("%d connections were made, want the first to be used", got)
 	}
+	wantRead(t, s, "a", upstreamA+", shared")
 }
 
 // lying is a server that takes the commands of the protocol and answers each as answer says: with bytes, or with nothing
