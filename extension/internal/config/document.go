@@ -93,7 +93,8 @@ func (p *parser) unreadable(data []byte) *Fault {
 }
 
 // values counts the nodes below n as if every alias were written out, up to a little over maxValues. cycle is an alias
-// that stands inside of what it stands for. known holds the counts of the nodes seen, -1 for those being counted.
+// that stands inside of what it stands for. known holds the counts of those seen that an alias can stand for, -1 for those
+// being counted.
 func values(n *yaml.Node, known map[*yaml.Node]int) (count int, cycle *yaml.Node) {
 	if n.Kind == yaml.AliasNode {
 		if known[n.Alias] < 0 {
@@ -104,7 +105,9 @@ func values(n *yaml.Node, known map[*yaml.Node]int) (count int, cycle *yaml.Node
 	if count, ok := known[n]; ok {
 		return count, nil
 	}
-	known[n] = -1
+	if n.Anchor != "" {
+		known[n] = -1
+	}
 	count = 1
 	for _, c := range n.Content {
 		below, cycle := values(c, known)
@@ -113,7 +116,9 @@ func values(n *yaml.Node, known map[*yaml.Node]int) (count int, cycle *yaml.Node
 		}
 		count = min(count+below, maxValues+1)
 	}
-	known[n] = count
+	if n.Anchor != "" {
+		known[n] = count
+	}
 	return count, nil
 }
 

@@ -12,14 +12,26 @@ func (p *parser) entries(m mapping) {
 	for _, section := range []struct {
 		name, example string
 		keys          []string
+		expect        func(n int) // makes room for so many entries
 		read          func(mapping)
 	}{
-		{parametersSection, `- name: /app/db-url`, parameterKeys, p.parameter},
-		{secretsSection, `- name: db-password`, secretKeys, p.secret},
-		{dynamodbSection, `- table: Users`, itemKeys, p.item},
+		{parametersSection, `- name: /app/db-url`, parameterKeys, func(n int) {
+			p.cfg.Parameters, p.parameters = make([]Parameter, 0, n), make(map[string]named, n)
+		}, p.parameter},
+		{secretsSection, `- name: db-password`, secretKeys, func(n int) {
+			p.cfg.Secrets, p.secrets = make([]Secret, 0, n), make(map[string]named, n)
+		}, p.secret},
+		{dynamodbSection, `- table: Users`, itemKeys, func(n int) {
+			p.cfg.Items, p.items = make([]Item, 0, n), make(map[string]named, n)
+		}, p.item},
 	} {
+		list := p.list(m.value(section.name), section.name, section.example)
+		if len(list) == 0 {
+			continue
+		}
+		section.expect(len(list))
 		known := slices.Concat(section.keys, entryKeys)
-		for _, n := range p.list(m.values[section.name], section.name, section.example) {
+		for _, n := range list {
 			if isNull(target(n)) {
 				p.fault(n, section.name, "an entry without content (write %s)", section.example)
 				continue
@@ -27,13 +39,13 @@ func (p *parser) entries(m mapping) {
 			before := len(p.faults)
 			entry := p.mapping(n, section.name, known)
 			// A list element that is no mapping has been reported, and names nothing because of that.
-			if len(p.faults) > before && len(entry.values) == 0 {
+			if len(p.faults) > before && len(entry.pairs) == 0 {
 				continue
 			}
 			before, open := len(p.faults), len(p.open)
 			section.read(entry)
 			if entry.has("allow") && len(p.open) == open && len(p.faults) == before {
-				p.fault(entry.values["allow"], section.name, "allow says what a placeholder may stand for, and the entry has none (write one in the name, such as {id})")
+				p.fault(entry.value("allow"), section.name, "allow says what a placeholder may stand for, and the entry has none (write one in the name, such as {id})")
 			}
 		}
 	}
@@ -64,7 +76,7 @@ func (p *parser) entry(m mapping, never string) common {
 func (p *parser) region(m mapping, n *yaml.Node, own, fromARN string) string {
 	switch {
 	case own != "" && fromARN != "" && own != fromARN:
-		p.fault(n, m.where, "the ARN is of another region than the entry's %s (leave region out)", quote(target(m.values["region"]).Value))
+		p.fault(n, m.where, "the ARN is of another region than the entry's %s (leave region out)", quote(target(m.value("region")).Value))
 	case own != "":
 		return own
 	case fromARN != "":
@@ -87,7 +99,7 @@ func (p *parser) claim(served map[string]named, m mapping, n named, e Entry) {
 		return
 	}
 	written := n.written
-	if as := m.values["as"]; as != nil {
+	if as := m.value("as"); as != nil {
 		written = target(as).Value
 	}
 	line, cure := first.entry.Line, "give one of them another name by as"
@@ -128,11 +140,11 @@ func (p *parser) names(m mapping, keys ...string) []named {
 		return nil
 	case 1:
 	default:
-		p.fault(m.values[given[1]], m.where, "%s and %s exclude each other (make two entries of them)", given[0], given[1])
+		p.fault(m.value(given[1]), m.where, "%s and %s exclude each other (make two entries of them)", given[0], given[1])
 		return nil
 	}
 	if given[0] != "names" {
-		n := named{value: m.values[given[0]], entry: m.node}
+		n := named{value: m.value(given[0]), entry: m.node}
 		if !p.form(m, given[0], &n.form) {
 			return nil
 		}
@@ -140,8 +152,8 @@ func (p *parser) names(m mapping, keys ...string) []named {
 		return []named{n}
 	}
 	forms, nodes := p.forms(m, "names")
-	if m.has("as") && len(target(m.values["names"]).Content) > 1 {
-		p.fault(m.values["as"], m.where, "as cannot rename a list of names (make an entry of the one it is meant for)")
+	if m.has("as") && len(target(m.value("names")).Content) > 1 {
+		p.fault(m.value("as"), m.where, "as cannot rename a list of names (make an entry of the one it is meant for)")
 		return nil
 	}
 	all := make([]named, len(forms))

@@ -29,15 +29,15 @@ func (p *parser) item(m mapping) {
 			err = errors.New("is the ARN of a part of a table (end it after the table's name)")
 		}
 		if err != nil {
-			p.fault(m.values["table"], under(m.where, "table"), "%s %v", quote(target(m.values["table"]).Value), err)
+			p.fault(m.value("table"), under(m.where, "table"), "%s %v", quote(target(m.value("table")).Value), err)
 		}
 	}
 	key := p.key(m, &it)
-	e.Region = p.region(m, m.values["table"], e.Region, from.region)
+	e.Region = p.region(m, m.value("table"), e.Region, from.region)
 	if len(p.faults) > before {
 		return
 	}
-	name := named{form: form{text: it.Table}, written: target(m.values["table"]).Value, value: m.node, entry: m.node}
+	name := named{form: form{text: it.Table}, written: target(m.value("table")).Value, value: m.node, entry: m.node}
 	var values []form
 	for _, part := range key {
 		values = append(values, form{part.Value, part.open})
@@ -93,9 +93,9 @@ func (p *parser) key(m mapping, it *Item) (parts []keyText) {
 	}
 	switch {
 	case m.has("key") && len(long) > 0:
-		p.fault(m.values[long[0]], m.where, "%s and key exclude each other (two forms of one thing)", long[0])
+		p.fault(m.value(long[0]), m.where, "%s and key exclude each other (two forms of one thing)", long[0])
 	case m.has("key"):
-		return p.shortKey(m.values["key"], under(m.where, "key"), it)
+		return p.shortKey(m.value("key"), under(m.where, "key"), it)
 	case len(long) == 0:
 		p.fault(m.node, m.where, "the entry names no item (give it key, or hashkey and hashkeyvalue)")
 	default:
@@ -104,7 +104,7 @@ func (p *parser) key(m mapping, it *Item) (parts []keyText) {
 			parts = append(parts, p.longKey(m, sortPart, &it.Sort))
 		}
 		if it.Hash.Name != "" && it.Hash.Name == it.Sort.Name {
-			p.fault(m.values["sortkey"], m.where, "sortkey and hashkey name the same attribute")
+			p.fault(m.value("sortkey"), m.where, "sortkey and hashkey name the same attribute")
 		}
 	}
 	return parts
@@ -113,7 +113,7 @@ func (p *parser) key(m mapping, it *Item) (parts []keyText) {
 // longKey reads one part of the key out of three keys of the entry, such as hashkey, hashkeytype and hashkeyvalue.
 func (p *parser) longKey(m mapping, role string, k *KeyPart) keyText {
 	k.Type = "S"
-	part := keyText{KeyPart: k, node: m.values[role+"keyvalue"]}
+	part := keyText{KeyPart: k, node: m.value(role + "keyvalue")}
 	prefix := role + "key"
 	for _, key := range []string{prefix, prefix + "value"} {
 		if !m.has(key) {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -72,14 +73,17 @@ func readFile(path string) ([]byte, error) {
 		return nil, plain(err)
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return nil, errors.New("a directory, not a file (name the file in it)")
+	var data bytes.Buffer
+	if info, err := f.Stat(); err == nil {
+		if info.IsDir() {
+			return nil, errors.New("a directory, not a file (name the file in it)")
+		}
+		data.Grow(int(min(info.Size(), maxBytes)) + bytes.MinRead)
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
-	if err != nil {
+	if _, err := data.ReadFrom(io.LimitReader(f, maxBytes+1)); err != nil {
 		return nil, plain(err)
 	}
-	return data, nil
+	return data.Bytes(), nil
 }
 
 // plain takes the operation and the path from an error, for the message begins with the path.

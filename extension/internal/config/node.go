@@ -58,7 +58,8 @@ type pair struct {
 // pairs returns what the mapping n holds, in the order written: its own keys, then those merged into it by <<.
 // Where two mappings have one key, its own wins over a merged one, and an earlier merged one over a later.
 func (p *parser) pairs(n *yaml.Node, where string) []pair {
-	var own, merged []pair
+	own := make([]pair, 0, len(n.Content)/2)
+	var merged []pair
 	lines := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := target(n.Content[i]), n.Content[i+1]
@@ -106,14 +107,14 @@ func (p *parser) merged(n *yaml.Node, where string) []pair {
 
 // mapping is a mapping with known keys.
 type mapping struct {
-	where  string     // of the mapping itself
-	node   *yaml.Node // for faults about the mapping as a whole
-	values map[string]*yaml.Node
+	where string     // of the mapping itself
+	node  *yaml.Node // for faults about the mapping as a whole
+	pairs []pair     // a handful, so that looking for one is cheaper than a map is
 }
 
 // mapping returns n as a mapping whose keys are among known. One that is null, or nil because it is not there, is empty.
 func (p *parser) mapping(n *yaml.Node, where string, known []string) mapping {
-	m := mapping{where: where, node: n, values: map[string]*yaml.Node{}}
+	m := mapping{where: where, node: n}
 	if n == nil || isNull(target(n)) {
 		return m
 	}
@@ -122,18 +123,30 @@ func (p *parser) mapping(n *yaml.Node, where string, known []string) mapping {
 		p.fault(n, where, "must be a mapping of keys such as %s, not %s", known[0], tagOrKind(t))
 		return m
 	}
-	for _, kv := range p.pairs(t, where) {
+	all := p.pairs(t, where)
+	m.pairs = all[:0]
+	for _, kv := range all {
 		if !slices.Contains(known, kv.name) {
 			p.fault(kv.key, where, "unknown key %s%s", quote(kv.name), didYouMean(near(kv.name, known)))
 			continue
 		}
-		m.values[kv.name] = kv.value
+		m.pairs = append(m.pairs, kv)
 	}
 	return m
 }
 
+// value returns what the key holds, or nil where it is not written.
+func (m mapping) value(key string) *yaml.Node {
+	for i := range m.pairs {
+		if m.pairs[i].name == key {
+			return m.pairs[i].value
+		}
+	}
+	return nil
+}
+
 // has reports whether the key is written, even if what it holds is wrong.
-func (m mapping) has(key string) bool { return m.values[key] != nil }
+func (m mapping) has(key string) bool { return m.value(key) != nil }
 
 // list returns the elements of the list n. One that is null, or nil because it is not there, is empty.
 func (p *parser) list(n *yaml.Node, where, example string) []*yaml.Node {
@@ -211,7 +224,7 @@ func (p *parser) written(n *yaml.Node, where string) bool {
 
 // value reads what key of m holds into dst by parse, and reports whether it did. dst keeps its value where the key is absent.
 func value[T any](p *parser, m mapping, key string, parse func(string) (T, error), dst *T) bool {
-	n := m.values[key]
+	n := m.value(key)
 	if n == nil {
 		return false
 	}
@@ -226,7 +239,7 @@ func element[T any](p *parser, n *yaml.Node, where string, parse func(string) (T
 
 // verbatim is value for a text in which braces are not of placeholders.
 func verbatim[T any](p *parser, m mapping, key string, parse func(string) (T, error), dst *T) bool {
-	n, where := m.values[key], under(m.where, key)
+	n, where := m.value(key), under(m.where, key)
 	if n == nil || !p.written(n, where) {
 		return false
 	}
@@ -275,7 +288,7 @@ func (p *parser) plainText(n *yaml.Node, where string) (text string, ok bool) {
 
 // text is value for names: a word that YAML takes for a boolean is more likely a slip than a name.
 func (p *parser) text(m mapping, key string, dst *string) bool {
-	n := m.values[key]
+	n := m.value(key)
 	return n != nil && p.textElement(n, under(m.where, key), dst)
 }
 
@@ -294,7 +307,7 @@ func (p *parser) isBool(n *yaml.Node, where string) bool {
 
 // form is text for names that may have placeholders.
 func (p *parser) form(m mapping, key string, dst *form) bool {
-	n := m.values[key]
+	n := m.value(key)
 	return n != nil && p.formElement(n, under(m.where, key), dst)
 }
 
@@ -342,7 +355,7 @@ func (p *parser) forms(m mapping, key string) (forms []form, nodes []*yaml.Node)
 
 // elements returns those of the list at key of m that read takes.
 func (p *parser) elements(m mapping, key string, read func(n *yaml.Node, where string) bool) (nodes []*yaml.Node) {
-	n := m.values[key]
+	n := m.value(key)
 	if n == nil {
 		return nil
 	}

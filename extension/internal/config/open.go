@@ -32,13 +32,13 @@ func (p *parser) serve(m mapping, e common, name named, parts ...form) (one Entr
 	}
 	at := name.value
 	if m.has("as") {
-		at = m.values["as"]
+		at = m.value("as")
 		name.written = target(at).Value
 	}
 	before := len(p.faults)
 	p.compare(m, at, served, needed)
 	if e.Required {
-		p.fault(m.values["required"], m.where, "required is for one value, and names with placeholders are any number of them (leave it out)")
+		p.fault(m.value("required"), m.where, "required is for one value, and names with placeholders are any number of them (leave it out)")
 	}
 	pattern, err := newPattern(served.template(), e.may)
 	if err != nil {

@@ -12,12 +12,12 @@ func (p *parser) parameter(m mapping) {
 	value(p, m, "version", parseVersion, &version)
 	value(p, m, "label", parseLabel, &label)
 	if m.has("version") && m.has("label") {
-		p.fault(m.values["label"], m.where, "version and label exclude each other")
+		p.fault(m.value("label"), m.where, "version and label exclude each other")
 	}
 	names := p.names(m, "name", "names", "path")
 	if m.has("path") {
 		if m.has("version") {
-			p.fault(m.values["version"], m.where, "a path has no version (choose by label)")
+			p.fault(m.value("version"), m.where, "a path has no version (choose by label)")
 		}
 		for _, name := range names {
 			p.path(m, e, name, label)

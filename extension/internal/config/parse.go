@@ -46,9 +46,6 @@ func newParser(file string, o Options) *parser {
 			Memory:          Memory{MaxEntries: 10_000, MaxBytes: 16 << 20},
 			AWS:             AWS{MaxAttempts: 3},
 		},
-		parameters: map[string]named{},
-		secrets:    map[string]named{},
-		items:      map[string]named{},
 	}
 }
 
@@ -70,7 +67,7 @@ func (p *parser) read(data []byte) {
 		p.token(token)
 	}
 	p.entries(m)
-	p.shared(m.values["shared"])
+	p.shared(m.value("shared"))
 }
 
 func (p *parser) result() (*Config, error) {
@@ -96,23 +93,23 @@ func (p *parser) settings(m mapping) *yaml.Node {
 	value(p, m, "prefetch", parseBool, &c.Prefetch)
 	value(p, m, "prefetch_timeout", parseBound, &c.PrefetchTimeout)
 
-	server := p.mapping(m.values["server"], "server", serverKeys)
+	server := p.mapping(m.value("server"), "server", serverKeys)
 	value(p, server, "port", parsePort, &c.Server.Port)
 	token := false
 	value(p, server, "token", parseBool, &token)
 	value(p, server, "max_waiting", parseCount, &c.Server.MaxWaiting)
 
-	log := p.mapping(m.values["log"], "log", logKeys)
+	log := p.mapping(m.value("log"), "log", logKeys)
 	value(p, log, "level", parseLevel, &c.Log.Level)
 	value(p, m, "metrics", parseBool, &c.Metrics)
 
-	memory := p.mapping(m.values["memory"], "memory", memoryKeys)
+	memory := p.mapping(m.value("memory"), "memory", memoryKeys)
 	value(p, memory, "max_entries", parseCount, &c.Memory.MaxEntries)
 	value(p, memory, "max_bytes", parseSize, &c.Memory.MaxBytes)
 	if !token {
 		return nil
 	}
-	return server.values["token"]
+	return server.value("token")
 }
 
 // token takes the token that callers must send from the environment. n is where the file asks for one.

@@ -33,7 +33,7 @@ func (p *parser) shared(n *yaml.Node) {
 // sharedURL reads where the server is. One file serves with and without it: a variable that is empty stands for none.
 // Messages do not repeat what the file says, for a password may be in it.
 func (p *parser) sharedURL(m mapping, s *Shared) {
-	n, where := m.values["url"], under(m.where, "url")
+	n, where := m.value("url"), under(m.where, "url")
 	switch {
 	case n == nil:
 		p.fault(m.node, m.where, "the section has no url (give it one, such as ${SHARED_CACHE_URL}, or leave the section out)")
@@ -101,7 +101,7 @@ func (p *parser) keySecret(m mapping, name string) {
 	if _, declared := p.secrets[name]; declared {
 		return
 	}
-	n, where := m.values["key_secret"], under(m.where, "key_secret")
+	n, where := m.value("key_secret"), under(m.where, "key_secret")
 	for _, o := range p.open {
 		if _, matches := o.pattern.Match(name); matches && o.where == secretsSection {
 			p.fault(n, where, "the name is one for the placeholders at line %d only (give it an entry of its own under secrets)", o.entry.Line)
