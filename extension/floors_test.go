@@ -13,7 +13,7 @@ const module = "cache-extension/extension/internal/"
 // floors says which of our packages, and which of the libraries that have one home, each package may import.
 // Data flows one way: config -> source -> cache -> server; the programs wire them.
 var floors = map[string][]string{
-	"cache-extension/extension": {"cache-extension", module + "config", module + "source", module + "cache", module + "caches", module + "server", module + "lambda", module + "metrics"},
+	"cache-extension/extension": {"cache-extension", module + "config", module + "source", module + "cache", module + "caches", module + "server", module + "lambda", module + "metrics", module + "early"},
 	"cache-extension/extension/cachectl": {
 		"cache-extension", module + "config", module + "cache", module + "caches", module + "source", module + "server",
 		module + "fixture", module + "policy", module + "schema", module + "page", "github.com/aws/", "github.com/spf13/",
@@ -23,6 +23,7 @@ var floors = map[string][]string{
 	module + "caches":            {module + "config", module + "source", module + "cache"},
 	module + "lambda":            {},
 	module + "lambda/lambdatest": {},
+	module + "early":             {},
 	module + "policy":            {module + "config"},
 	module + "metrics":           {module + "cache"},
 	module + "fixture":           {module + "config", module + "cache", module + "source"},

@@ -52,7 +52,6 @@ func newWorld(t *testing.T, config string) *world {
 		"AWS_ENDPOINT_URL":       endpoint.URL,
 		"CACHE_EXTENSION_CONFIG": w.file,
 		"CACHE_EXTENSION_PORT":   "0",
-		"GOMAXPROCS":             "2", // the program must not take processors from the tests that it runs in
 	}
 	return w
 }
@@ -78,7 +77,7 @@ func (w *world) start(args ...string) *process {
 	}
 	go func() {
 		defer close(p.ended)
-		p.code = run(ctx, append([]string{"/opt/extensions/cache-extension"}, args...), environ, p.stdout, p.stderr)
+		p.code = run(ctx, func() {}, append([]string{"/opt/extensions/cache-extension"}, args...), environ, p.stdout, p.stderr)
 	}()
 	w.t.Cleanup(func() { cancel(); p.wait() })
 	return p

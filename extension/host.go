@@ -5,12 +5,11 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"runtime"
 	"strings"
-	"sync"
 	"time"
 
 	"cache-extension/extension/internal/config"
+	"cache-extension/extension/internal/early"
 	"cache-extension/extension/internal/lambda"
 	"cache-extension/extension/internal/metrics"
 	"cache-extension/extension/internal/server"
@@ -18,11 +17,12 @@ import (
 
 // program is one run of the program with its host: Lambda for extension, a terminal for serve.
 type program struct {
-	name   string // base name of the executable, by which Lambda knows it
-	env    map[string]string
-	config config.Options
-	stdout io.Writer // for what Lambda makes metrics of, and nothing else
-	stderr io.Writer
+	name    string // base name of the executable, by which Lambda knows it
+	env     map[string]string
+	config  config.Options
+	signals func()    // begins to watch for the signals that end ctx
+	stdout  io.Writer // for what Lambda makes metrics of, and nothing else
+	stderr  io.Writer
 }
 
 // shutdownTime is what Lambda leaves extensions after SHUTDOWN (2 s with one registered), and what SIGTERM gets.
@@ -35,6 +35,8 @@ func (p program) log(json bool) func(slog.Leveler) *slog.Logger {
 
 // serve runs until ctx ends.
 func (p program) serve(ctx context.Context) int {
+	early.AllProcessors()
+	p.signals()
 	s, err := open(p.config, p.log(false))
 	if err != nil {
 		report(p.stderr, err)
@@ -58,11 +60,13 @@ func (p program) serve(ctx context.Context) int {
 }
 
 // extension runs beside a Lambda function until SHUTDOWN. Nothing that can wait comes before Register: the function's
-// runtime starts only after it.
+// runtime starts only after it. The connection comes first, so that Lambda takes it while the configuration is read.
 func (p program) extension(ctx context.Context) int {
-	s, opened := open(p.config, p.log(!strings.EqualFold(p.env["AWS_LAMBDA_LOG_FORMAT"], "Text")))
 	api := lambda.New(p.env["AWS_LAMBDA_RUNTIME_API"], p.name)
+	api.Connect(ctx)
+	s, opened := open(p.config, p.log(!strings.EqualFold(p.env["AWS_LAMBDA_LOG_FORMAT"], "Text")))
 	initialization := p.env["AWS_LAMBDA_INITIALIZATION_TYPE"]
+	p.signals() // while Lambda answers
 	managed, err := register(ctx, api, initialization)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -70,10 +74,6 @@ func (p program) extension(ctx context.Context) int {
 		}
 		report(p.stderr, errors.Join(opened, err))
 		return exitFault
-	}
-	if onlyClient(managed, p.env) {
-		// Once there is nothing left to do: it stops the program and gives up the memory that the processor had at hand.
-		api.Waiting = sync.OnceFunc(func() { runtime.GOMAXPROCS(1) })
 	}
 	if opened != nil {
 		return p.initError(ctx, api, opened)
@@ -92,25 +92,18 @@ func (p program) extension(ctx context.Context) int {
 	return h.run(ctx)
 }
 
-// managedInstances is the initialization type of environments that many invocations share at a time.
-const managedInstances = "lambda-managed-instances"
-
-// onlyClient says whether one invocation at a time reads from us and mostly waits for us: a second processor costs more in
-// waking it than it does. Whoever sets GOMAXPROCS has decided.
-func onlyClient(managed bool, env map[string]string) bool { return !managed && env["GOMAXPROCS"] == "" }
-
 // register asks for the events that there are. On Managed Instances, where many invocations share an environment that is
 // never frozen, an extension that asks for INVOKE is refused: managed is what it was told, or found out so.
 func register(ctx context.Context, api *lambda.Client, initialization string) (managed bool, _ error) {
-	if initialization != managedInstances {
-		_, err := api.Register(ctx, lambda.Invoke, lambda.Shutdown)
+	if initialization != early.ManagedInstances {
+		err := api.Register(ctx, lambda.Invoke, lambda.Shutdown)
 		var status *lambda.StatusError
 		if !errors.As(err, &status) || status.Type != lambda.InvalidEventType {
 			return false, err
 		}
+		early.AllProcessors()
 	}
-	_, err := api.Register(ctx, lambda.Shutdown)
-	return true, err
+	return true, api.Register(ctx, lambda.Shutdown)
 }
 
 // requiredError is a prefetch that ended without a required entry.

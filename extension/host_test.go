@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"cache-extension/extension/internal/lambda"
 	"cache-extension/extension/internal/lambda/lambdatest"
 	"cache-extension/extension/internal/source/awstest"
 )
@@ -241,28 +240,6 @@ func TestManagedInstances(t *testing.T) {
 		if got := slices.Index(w.lambda.Log(), "event/next"); got != want {
 			t.Errorf("calls %q: want %d of register", w.lambda.Log(), want)
 		}
-	}
-}
-
-func TestOnePWhereTheFunctionIsTheOnlyClient(t *testing.T) {
-	for _, tt := range []struct {
-		managed bool
-		env     map[string]string
-		want    bool
-	}{
-		{false, nil, true},
-		{true, nil, false},
-		{false, map[string]string{"GOMAXPROCS": "4"}, false},
-	} {
-		if got := onlyClient(tt.managed, tt.env); got != tt.want {
-			t.Errorf("onlyClient(%t, %v) = %t, want %t", tt.managed, tt.env, got, tt.want)
-		}
-	}
-	w := newWorld(t, sample)
-	w.lambda.RejectInvoke()
-	api := lambda.New(w.lambda.Addr(), "cache-extension")
-	if managed, err := register(t.Context(), api, ""); err != nil || !managed {
-		t.Errorf("register where INVOKE is refused = %t, %v, want managed", managed, err)
 	}
 }
 

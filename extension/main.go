@@ -21,14 +21,17 @@ import (
 
 func main() {
 	ctx, stop := context.WithCancel(context.Background())
-	go func() { // beside the start, which it would make a twentieth longer
-		signal.Ignore(syscall.SIGPIPE) // nobody reading the log is no reason to end
-		signals := make(chan os.Signal, 1)
-		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-		<-signals
-		stop()
-	}()
-	os.Exit(run(ctx, os.Args, os.Environ(), os.Stdout, os.Stderr))
+	signals := func() { go stopOnSignal(stop) } // a twentieth of a start, so not before there is something to wait for
+	os.Exit(run(ctx, signals, os.Args, os.Environ(), os.Stdout, os.Stderr))
+}
+
+// stopOnSignal waits for a signal that asks the program to end.
+func stopOnSignal(stop func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Ignore(syscall.SIGPIPE) // nobody reading the log is no reason to end
+	<-signals
+	stop()
 }
 
 const usage = `Usage: cache-extension <command>
@@ -49,19 +52,20 @@ const (
 	exitUsage = 2
 )
 
-// run is the program; it ends orderly when ctx does.
-func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+// run is the program; it ends orderly when ctx does. It calls signals when what it has begun should be ended orderly.
+func run(ctx context.Context, signals func(), args, environ []string, stdout, stderr io.Writer) int {
 	env := environment(environ)
 	command, operands := "", args[1:]
 	if len(operands) > 0 {
 		command, operands = operands[0], operands[1:]
 	}
 	p := program{
-		name:   filepath.Base(args[0]),
-		env:    env,
-		config: config.Options{Env: environ},
-		stdout: stdout,
-		stderr: stderr,
+		name:    filepath.Base(args[0]),
+		env:     env,
+		config:  config.Options{Env: environ},
+		signals: signals,
+		stdout:  stdout,
+		stderr:  stderr,
 	}
 	takesFile := command == "serve" || command == "check"
 	switch {
@@ -156,7 +160,7 @@ func newLog(w io.Writer, json bool, level slog.Leveler) *slog.Logger {
 		}
 		switch a.Key {
 		case slog.TimeKey:
-			a.Key = "timestamp"
+			a = slog.Time("timestamp", a.Value.Time().UTC()) // as Lambda's own, and without reading the zone from a file
 		case slog.MessageKey:
 			a.Key = "message"
 		}

@@ -14,6 +14,7 @@ import (
 
 	"cache-extension/extension/internal/caches"
 	"cache-extension/extension/internal/config"
+	"cache-extension/extension/internal/early"
 	"cache-extension/extension/internal/lambda"
 	"cache-extension/extension/internal/metrics"
 	"cache-extension/extension/internal/source"
@@ -175,7 +176,7 @@ func TestMetricsAreWrittenEachMinuteOnManagedInstances(t *testing.T) {
 
 func TestManagedInstancesAreMeasured(t *testing.T) {
 	w := newWorld(t, "metrics: true\n"+sample)
-	w.env["AWS_LAMBDA_INITIALIZATION_TYPE"] = managedInstances
+	w.env["AWS_LAMBDA_INITIALIZATION_TYPE"] = early.ManagedInstances
 	w.start()
 	w.lambda.WaitNext(1)
 	// A minute is too long to wait for what it writes; that it runs shows sooner.

@@ -3,9 +3,13 @@ package lambda
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -13,8 +17,10 @@ const (
 	// callTimeout bounds every call but Next, and Next's way to a connection. The API is on the same machine.
 	callTimeout = 5 * time.Second
 
+	// connectTimeout bounds Connect: what takes longer is left to the call.
+	connectTimeout = 100 * time.Millisecond
+
 	nameHeader      = "Lambda-Extension-Name"
-	featureHeader   = "Lambda-Extension-Accept-Feature"
 	idHeader        = "Lambda-Extension-Identifier"
 	errorTypeHeader = "Lambda-Extension-Function-Error-Type"
 )
@@ -32,14 +38,6 @@ const (
 // Lambda Managed Instances for Invoke.
 const InvalidEventType = "Extension.InvalidEventType"
 
-// Registration is what the API tells of the function. AccountID is twelve digits, empty where the API does not know it.
-type Registration struct {
-	FunctionName    string `json:"functionName"`
-	FunctionVersion string `json:"functionVersion"`
-	Handler         string `json:"handler"`
-	AccountID       string `json:"accountId"`
-}
-
 // NextEvent is one event.
 type NextEvent struct {
 	Type               Event
@@ -52,13 +50,10 @@ type NextEvent struct {
 // Client speaks to the API for one extension. Register comes first and alone; once it has returned, the other methods may be
 // called concurrently. Their errors are or wrap a *StatusError, the context's error, or the failure of the connection.
 type Client struct {
-	base string
+	addr string // host:port
 	name string
 	http transport
 	id   string // what Register was given; the API knows us by it
-
-	// Waiting, where it is set, is called when Next has asked for an event and before it waits for one.
-	Waiting func()
 }
 
 // New makes a client of the API at addr, which is the host:port of AWS_LAMBDA_RUNTIME_API. The name is the base name of the
@@ -66,33 +61,43 @@ type Client struct {
 func New(addr, name string) *Client {
 	dialer := net.Dialer{Timeout: callTimeout}
 	return &Client{
-		base: "http://" + addr + "/2020-01-01/extension/",
+		addr: addr,
 		name: name,
 		http: transport{dial: func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", addr) }},
 	}
 }
 
+// Connect opens the connection for the next call, so that it has nothing to wait for. That there is no API is for the call to
+// say.
+func (c *Client) Connect(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	if opened, err := c.http.connect(ctx); err == nil {
+		c.http.keep(opened)
+	}
+}
+
 // Register announces the extension and the events it wants. It takes at most five seconds. The function's runtime is started
 // only when every extension has registered. When it fails nothing is registered, and it may be called again.
-func (c *Client) Register(ctx context.Context, events ...Event) (Registration, error) {
-	var r Registration
+func (c *Client) Register(ctx context.Context, events ...Event) error {
+	wanted := make([]string, len(events))
+	for i, e := range events {
+		wanted[i] = strconv.Quote(string(e))
+	}
 	header, err := c.do(ctx, call{
 		op:      "register",
 		timeout: callTimeout,
-		header:  map[string]string{nameHeader: c.name, featureHeader: "accountId"},
-		in: struct {
-			Events []Event `json:"events"`
-		}{events},
-		want: http.StatusOK,
-		out:  &r,
+		header:  []field{{nameHeader, c.name}},
+		body:    []byte(`{"events":[` + strings.Join(wanted, ",") + `]}`),
+		want:    http.StatusOK,
 	})
 	if err != nil {
-		return Registration{}, err
+		return err
 	}
 	if c.id = header.Get(idHeader); c.id == "" {
-		return Registration{}, errors.New("register: the answer has no " + idHeader)
+		return errors.New("register: the answer has no " + idHeader)
 	}
-	return r, nil
+	return nil
 }
 
 // Next says that the extension is ready and waits for the next event. The wait is bounded by ctx alone: the environment may be
@@ -107,8 +112,7 @@ func (c *Client) Next(ctx context.Context) (NextEvent, error) {
 	}
 	_, err := c.do(ctx, call{
 		op:     "event/next",
-		header: map[string]string{idHeader: c.id},
-		sent:   c.Waiting,
+		header: []field{{idHeader, c.id}},
 		want:   http.StatusOK,
 		out:    &e,
 	})
@@ -140,16 +144,20 @@ func (c *Client) ExitError(ctx context.Context, errorType, message string) error
 }
 
 func (c *Client) report(ctx context.Context, op, errorType, message string) error {
-	_, err := c.do(ctx, call{
+	body, err := json.Marshal(struct {
+		Message string   `json:"errorMessage"`
+		Type    string   `json:"errorType"`
+		Stack   []string `json:"stackTrace"`
+	}{message, errorType, []string{}})
+	if err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	_, err = c.do(ctx, call{
 		op:      op,
 		timeout: callTimeout,
-		header:  map[string]string{idHeader: c.id, errorTypeHeader: errorType},
-		in: struct {
-			Message string   `json:"errorMessage"`
-			Type    string   `json:"errorType"`
-			Stack   []string `json:"stackTrace"`
-		}{message, errorType, []string{}},
-		want: http.StatusAccepted,
+		header:  []field{{idHeader, c.id}, {errorTypeHeader, errorType}},
+		body:    body,
+		want:    http.StatusAccepted,
 	})
 	return err
 }

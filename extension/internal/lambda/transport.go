@@ -28,34 +28,34 @@ type conn struct {
 	r *bufio.Reader
 }
 
-// roundTrip makes the request and reads the answer's body, at most limit bytes of it, as long as the request's context lasts.
-// It calls sent, if there is one, when the request is on its way.
-func (t *transport) roundTrip(req *http.Request, limit int64, sent func()) (*http.Response, []byte, error) {
+// roundTrip makes the request and reads the answer's body, at most limit bytes of it, as long as ctx lasts.
+func (t *transport) roundTrip(ctx context.Context, req []byte, limit int64) (*http.Response, []byte, error) {
 	c := t.kept()
 	if c != nil {
-		resp, body, err := c.exchange(t, req, limit, sent)
-		if resp != nil || req.Context().Err() != nil {
+		resp, body, err := c.exchange(ctx, t, req, limit)
+		if resp != nil || ctx.Err() != nil {
 			return resp, body, err
 		}
 		// The other side may have closed what was kept, and nothing of an answer has come: once more on a new connection.
-		if req.GetBody != nil {
-			if req.Body, err = req.GetBody(); err != nil {
-				return nil, nil, err
-			}
-		}
 	}
-	nc, err := t.dial(req.Context())
+	c, err := t.connect(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	c = &conn{Conn: nc, r: bufio.NewReader(nc)}
-	return c.exchange(t, req, limit, sent)
+	return c.exchange(ctx, t, req, limit)
+}
+
+func (t *transport) connect(ctx context.Context) (*conn, error) {
+	nc, err := t.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{Conn: nc, r: bufio.NewReader(nc)}, nil
 }
 
 // exchange is one request and its answer. Without an answer there is no response. The connection goes back to t where it is
 // good for another request.
-func (c *conn) exchange(t *transport, req *http.Request, limit int64, sent func()) (_ *http.Response, body []byte, err error) {
-	ctx := req.Context()
+func (c *conn) exchange(ctx context.Context, t *transport, req []byte, limit int64) (_ *http.Response, body []byte, err error) {
 	reusable := false
 	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) }) // long ago: whatever waits ends
 	defer func() {
@@ -68,13 +68,10 @@ func (c *conn) exchange(t *transport, req *http.Request, limit int64, sent func(
 			err = ctx.Err()
 		}
 	}()
-	if err := req.Write(c); err != nil {
+	if _, err := c.Write(req); err != nil {
 		return nil, nil, err
 	}
-	if sent != nil {
-		sent()
-	}
-	resp, err := http.ReadResponse(c.r, req)
+	resp, err := http.ReadResponse(c.r, nil)
 	if err != nil {
 		return nil, nil, err
 	}

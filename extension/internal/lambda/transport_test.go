@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -35,7 +34,7 @@ func TestSilentAPI(t *testing.T) {
 		call func(context.Context, *Client) error
 		want time.Duration
 	}{
-		{"Register", func(ctx context.Context, c *Client) error { _, err := c.Register(ctx, Shutdown); return err }, 5 * time.Second},
+		{"Register", func(ctx context.Context, c *Client) error { return c.Register(ctx, Shutdown) }, 5 * time.Second},
 		{"InitError", func(ctx context.Context, c *Client) error { return c.InitError(ctx, "Extension.Test", "test") }, 5 * time.Second},
 		{"ExitError", func(ctx context.Context, c *Client) error { return c.ExitError(ctx, "Extension.Test", "test") }, 5 * time.Second},
 		{"Next", func(ctx context.Context, c *Client) error { _, err := c.Next(ctx); return err }, day},
@@ -77,7 +76,7 @@ func TestKeptConnectionThatEnded(t *testing.T) {
 		}()
 		return near, nil
 	}
-	if _, err := c.Register(t.Context(), Invoke); err != nil {
+	if err := c.Register(t.Context(), Invoke); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.ExitError(t.Context(), "Extension.Test", "test"); err != nil {
@@ -88,22 +87,33 @@ func TestKeptConnectionThatEnded(t *testing.T) {
 	}
 }
 
-// TestWaiting has Next say that it has asked, before there is an event.
-func TestWaiting(t *testing.T) {
+// TestConnectLeavesItToTheCall has no connection to be had ahead: that is no reason to wait, and for Register to say.
+func TestConnectLeavesItToTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-		defer cancel()
-		start, c := time.Now(), silent()
-		var waiting []time.Duration
-		c.Waiting = func() { waiting = append(waiting, time.Since(start)) }
-		c.Register(ctx, Invoke)
-		if len(waiting) != 0 {
-			t.Error("Register called Waiting")
+		c := New("169.254.100.1:9001", "cache-extension")
+		c.http.dial = func(ctx context.Context) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
 		}
-		start = time.Now()
-		c.Next(ctx)
-		if !slices.Equal(waiting, []time.Duration{0}) {
-			t.Errorf("Waiting was called after %v, want once, at once", waiting)
+		start := time.Now()
+		c.Connect(t.Context())
+		if got := time.Since(start); got != connectTimeout {
+			t.Errorf("Connect ended after %v, want %v", got, connectTimeout)
+		}
+		if err := c.Register(t.Context(), Invoke); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != connectTimeout+callTimeout {
+			t.Errorf("Register ended after %v with %v, want the deadline after %v", time.Since(start), err, callTimeout)
 		}
 	})
+}
+
+// TestNameWithALineBreak must not become a header of its own.
+func TestNameWithALineBreak(t *testing.T) {
+	c := New("169.254.100.1:9001", "cache\r\nextension")
+	c.http.dial = func(context.Context) (net.Conn, error) {
+		t.Error("dialled")
+		return nil, errors.New("dialled")
+	}
+	if err := c.Register(t.Context(), Invoke); err == nil || !strings.Contains(err.Error(), "line break in Lambda-Extension-Name") {
+		t.Errorf("Register = %v, want it to name the header", err)
+	}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -26,12 +27,15 @@ func Listen(port int) (*Listener, error) {
 }
 
 func listen(port int) (*Listener, error) {
-	four, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	var config net.ListenConfig
+	config.SetMultipathTCP(false) // Go's default, which has nothing to give on one machine and makes two sockets of each
+	ctx := context.Background()
+	four, err := config.Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		return nil, explain(port, err)
 	}
 	l := &Listener{each: []net.Listener{four}}
-	six, err := net.Listen("tcp6", net.JoinHostPort("::1", strconv.Itoa(l.Port())))
+	six, err := config.Listen(ctx, "tcp6", net.JoinHostPort("::1", strconv.Itoa(l.Port())))
 	switch {
 	case err == nil:
 		l.each = append(l.each, six)
