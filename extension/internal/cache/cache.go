@@ -74,7 +74,6 @@ type Cache struct {
 	items    *gocache.Cache   // Key.Name -> *entry, until the hard limit (TTL and the longer window)
 	slots    map[*Key]*slot   // one for each key, made by New and never changed
 	byName   map[string]*slot // the same by Key.Name
-	opener   Opener           // nil where source has no open names
 	open     share            // guarded by Memory.mu
 	counters counters
 }
@@ -113,23 +112,23 @@ const refreshFloor = time.Second
 
 // New returns a Cache of what source declares. It makes no call.
 func New(source Source, opts Options) *Cache {
+	keys := source.Keys()
 	c := &Cache{
 		source: source,
 		opts:   opts,
 		now:    opts.Clock,
 		items:  gocache.New(gocache.NoExpiration, 0), // no janitor: on Lambda nothing ticks
-		slots:  make(map[*Key]*slot),
-		byName: make(map[string]*slot),
+		slots:  make(map[*Key]*slot, len(keys)),
+		byName: make(map[string]*slot, len(keys)),
 	}
 	if c.now == nil {
 		c.now = Clock()
 	}
-	for _, k := range source.Keys() {
+	for _, k := range keys {
 		s := c.newSlot(k)
 		c.slots[k], c.byName[k.Name] = s, s
 	}
-	c.opener, _ = source.(Opener)
-	if c.opener != nil && c.opts.Memory == nil {
+	if c.opts.Memory == nil {
 		c.opts.Memory = NewMemory(defaultEntries, defaultBytes)
 	}
 	return c

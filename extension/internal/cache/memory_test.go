@@ -234,7 +234,7 @@ func TestProtectedValuesMayGrow(t *testing.T) {
 func TestOneSlotForAName(t *testing.T) {
 	c, m := newTenants(&tenants{}, 10, 1<<30)
 	slot := func() *slot {
-		k, _ := c.opener.Open("t/1")
+		k, _ := c.source.Open("t/1")
 		s := c.newSlot(k)
 		s.place = &place{cache: c}
 		return s

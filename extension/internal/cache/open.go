@@ -18,9 +18,6 @@ func (c *Cache) getOpen(ctx context.Context, name string, refresh bool) (Answer,
 // hitOpen is Hit for a name that is not declared by itself. The slot may be evicted meanwhile: what it holds is no less
 // fresh for that.
 func (c *Cache) hitOpen(name string, most int) (Answer, bool) {
-	if c.opener == nil {
-		return Answer{}, false
-	}
 	s := c.opts.Memory.read(c, name)
 	if s == nil {
 		return Answer{}, false
@@ -30,13 +27,10 @@ func (c *Cache) hitOpen(name string, most int) (Answer, bool) {
 
 // enter returns the slot of an open name, which stays until Memory.leave, or nil where callers may not read the name.
 func (c *Cache) enter(name string) *slot {
-	if c.opener == nil {
-		return nil
-	}
 	if s := c.opts.Memory.enter(c, name); s != nil {
 		return s
 	}
-	k, ok := c.opener.Open(name)
+	k, ok := c.source.Open(name)
 	if !ok {
 		return nil
 	}
@@ -48,9 +42,6 @@ func (c *Cache) enter(name string) *slot {
 
 // thawOpen is Thaw for open names.
 func (c *Cache) thawOpen(now Instant) {
-	if c.opener == nil {
-		return
-	}
 	for _, s := range c.opts.Memory.up(c) {
 		s.mu.Lock()
 		c.dropSlept(s, now)
@@ -61,9 +52,6 @@ func (c *Cache) thawOpen(now Instant) {
 
 // openShare is what Stats has of open names.
 func (c *Cache) openShare() share {
-	if c.opener == nil {
-		return share{}
-	}
 	c.opts.Memory.expire(c.now())
 	return c.opts.Memory.share(c)
 }

@@ -16,6 +16,10 @@ type Source interface {
 	Find(name string) (key *Key, member string, ok bool)
 	// Keys returns every key, in the order of config.yaml, each once.
 	Keys() []*Key
+	// Open says whether callers may read name although Find does not know it, as one of those that config.yaml describes by
+	// a pattern. It returns a new Key of that name, which is not among Keys: nobody but its readers has it fetched. Fetch
+	// takes the name like any other. Open makes no call and keeps nothing.
+	Open(name string) (key *Key, ok bool)
 	// Fetch reads the keys of the given names in whatever calls suit. It calls put exactly once for each of names, as the
 	// answer lands and from any goroutine, and returns when all are put. err is or wraps ErrMissing, ErrDenied,
 	// ErrThrottled or ErrTimeout, or is an upstream failure. Fetch returns soon after ctx is done.
@@ -24,14 +28,6 @@ type Source interface {
 	// refresh was asked for (Refreshing), it must be from AWS. A value that came from elsewhere may be put together with an
 	// err that is neither ErrMissing nor ErrDenied: AWS failed, and the value may stand in for it as long as its age allows.
 	Fetch(ctx context.Context, names []string, put func(name string, v *Value, err error))
-}
-
-// Opener is an ability that a Source may have besides: callers may read names that it does not declare one by one.
-type Opener interface {
-	// Open says whether callers may read name, which Find does not know. It returns a new Key of that name, which is not
-	// among Keys: nobody but its readers has it fetched. Fetch takes the name like any other. Open makes no call and keeps
-	// nothing, and is called concurrently.
-	Open(name string) (key *Key, ok bool)
 }
 
 // Key is one thing that is fetched and held as a whole.
@@ -46,7 +42,7 @@ type Key struct {
 	// Identity is equal for keys of one resource in AWS that is read in one way (region, version, projection), whatever
 	// they are served as, and differs for all others of the source.
 	Identity string
-	Open     bool // made by Opener
+	Open     bool // made by Source.Open
 }
 
 // refreshing is the mark of a context under which Refreshing is true.

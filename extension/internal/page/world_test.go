@@ -71,6 +71,8 @@ func (f *fake) Find(name string) (*cache.Key, string, bool) {
 
 func (f *fake) Keys() []*cache.Key { return f.keys }
 
+func (f *fake) Open(string) (*cache.Key, bool) { return nil, false }
+
 func (f *fake) Fetch(ctx context.Context, names []string, put func(string, *cache.Value, error)) {
 	for _, name := range names {
 		f.mu.Lock()

@@ -53,6 +53,8 @@ func newSource(replies map[string]reply) *testSource {
 
 func (s *testSource) Keys() []*cache.Key { return s.keys }
 
+func (s *testSource) Open(string) (*cache.Key, bool) { return nil, false }
+
 func (s *testSource) Find(name string) (*cache.Key, string, bool) {
 	s.mu.Lock()
 	v := s.find

@@ -17,17 +17,7 @@ func (t *Tier) Source(kind string, under cache.Source) cache.Source {
 	if kind == "secrets" && t.opts.Key == nil {
 		return under
 	}
-	s := &source{under, t, kind}
-	if o, ok := under.(cache.Opener); ok {
-		return opening{s, o}
-	}
-	return s
-}
-
-// opening is a source above one that opens names.
-type opening struct {
-	*source
-	cache.Opener
+	return &source{under, t, kind}
 }
 
 // source is one kind of the tier. What is declared is what the source below it declares.
@@ -42,10 +32,7 @@ func (s *source) key(name string) (*cache.Key, bool) {
 	if k, _, ok := s.Find(name); ok {
 		return k, true
 	}
-	if o, ok := s.Source.(cache.Opener); ok {
-		return o.Open(name)
-	}
-	return nil, false
+	return s.Open(name)
 }
 
 // want is one resource, under all the names of it that are asked for.

@@ -561,14 +561,10 @@ func TestOpenNamesAreShared(t *testing.T) {
 	for _, want := range []string{"value of open/1", "value of open/1, shared"} {
 		tier, _ := ours(t, Options{URL: srv.URL("", "")})
 		s := tier.Source("parameters", up)
-		k, ok := s.(cache.Opener).Open("open/1")
-		if _, known := s.(cache.Opener).Open("shut/1"); !ok || k.Identity != "id open/1" || known {
+		k, ok := s.Open("open/1")
+		if _, known := s.Open("shut/1"); !ok || k.Identity != "id open/1" || known {
 			t.Errorf("Open(open/1) = %+v, %v, and Open(shut/1) is %v", k, ok, known)
 		}
 		wantRead(t, s, "open/1", want)
-	}
-	tier, _ := ours(t, Options{URL: srv.URL("", "")})
-	if _, ok := tier.Source("parameters", up.upstream).(cache.Opener); ok {
-		t.Error("a source that opens nothing is an Opener")
 	}
 }

@@ -52,6 +52,8 @@ func (u *upstream) Find(name string) (*cache.Key, string, bool) {
 
 func (u *upstream) Keys() []*cache.Key { return u.keys }
 
+func (u *upstream) Open(string) (*cache.Key, bool) { return nil, false }
+
 func (u *upstream) Fetch(ctx context.Context, names []string, put func(string, *cache.Value, error)) {
 	u.mu.Lock()
 	hold, panics := u.hold, u.panics

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -51,17 +52,26 @@ func (e *entry[R]) newKey() *cache.Key {
 	}
 }
 
+// quoted joins parts so that what is not the same never looks the same.
+func quoted(parts ...string) string {
+	var b []byte
+	for _, part := range parts {
+		b = strconv.AppendQuote(b, part)
+	}
+	return string(b)
+}
+
 func declare[R comparable](kind string, entries []entry[R], patterns []pattern[R]) declared[R] {
 	type settings struct {
 		resource          R
 		ttl, staleIfError time.Duration
 	}
-	d := declared[R]{kind: kind, names: make(map[string]held[R]), patterns: patterns}
-	resources := make(map[string]R)
+	d := declared[R]{kind: kind, names: make(map[string]held[R], len(entries)), patterns: patterns}
+	resources := make(map[string]R, len(entries))
 	if len(patterns) > 0 {
 		d.resources = resources
 	}
-	keys := make(map[settings]*cache.Key)
+	keys := make(map[settings]*cache.Key, len(entries))
 	for _, e := range entries {
 		resource, ok := resources[e.identity]
 		if !ok {
@@ -120,7 +130,7 @@ func (d *declared[R]) open(name string) (e entry[R], ok bool) {
 	return entry[R]{}, false
 }
 
-// Open implements cache.Opener.
+// Open implements cache.Source.
 func (d *declared[R]) Open(name string) (*cache.Key, bool) {
 	e, ok := d.open(name)
 	if !ok {

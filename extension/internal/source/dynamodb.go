@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -68,8 +69,8 @@ func itemEntry(c config.Item, timeout time.Duration) entry[*item] {
 	}
 	t.key = itemKey{canonical(c.Hash.Type, c.Hash.Value), canonical(c.Sort.Type, c.Sort.Value)}
 	// A key that does not fit the table fails the whole call, hence the attributes' names and types.
-	t.batch = fmt.Sprintf("%q %v %q", []string{t.table, t.hash.Name, t.hash.Type, t.sort.Name, t.sort.Type}, t.consistent, t.fields)
-	return entry[*item]{c.Entry, timeout, fmt.Sprintf("%q %s %q", t.in, t.batch, t.key), t}
+	t.batch = quoted(append([]string{t.table, t.hash.Name, t.hash.Type, t.sort.Name, t.sort.Type, strconv.FormatBool(t.consistent)}, t.fields...)...)
+	return entry[*item]{c.Entry, timeout, quoted(t.in, t.key.hash, t.key.sort) + t.batch, t}
 }
 
 // Fetch implements cache.Source.

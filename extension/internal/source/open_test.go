@@ -82,7 +82,7 @@ func TestOpen(t *testing.T) {
 		if _, _, ok := srcs[tt.kind].Find(tt.input); ok {
 			t.Errorf("%s: Find(%q) knows it, want only what is declared", tt.kind, tt.input)
 		}
-		key, ok := srcs[tt.kind].(cache.Opener).Open(tt.input)
+		key, ok := srcs[tt.kind].Open(tt.input)
 		switch {
 		case ok != (tt.line > 0):
 			t.Errorf("%s: Open(%q) = %v, want %v", tt.kind, tt.input, ok, !ok)
@@ -91,7 +91,7 @@ func TestOpen(t *testing.T) {
 			t.Errorf("%s: Open(%q) = %+v, want an open key of that name, with the settings of line %d", tt.kind, tt.input, key, tt.line)
 		}
 	}
-	if key, _ := srcs["parameters"].(cache.Opener).Open("/tenants/42/plan"); key.TTL != time.Minute {
+	if key, _ := srcs["parameters"].Open("/tenants/42/plan"); key.TTL != time.Minute {
 		t.Errorf("TTL of an open key = %v, want 1m, its entry's", key.TTL)
 	}
 	for kind, s := range srcs {
@@ -205,7 +205,7 @@ func identity(t *testing.T, s cache.Source, name string) string {
 	t.Helper()
 	key, _, ok := s.Find(name)
 	if !ok {
-		key, ok = s.(cache.Opener).Open(name)
+		key, ok = s.Open(name)
 	}
 	if !ok {
 		t.Fatalf("%q cannot be read", name)

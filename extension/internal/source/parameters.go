@@ -2,7 +2,6 @@ package source
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -66,7 +65,7 @@ func parameterEntry(c config.Parameter, timeout time.Duration) entry[*parameter]
 	if p.path != "" {
 		timeout *= pagesOfTime
 	}
-	return entry[*parameter]{c.Entry, timeout, fmt.Sprintf("%q", *p), p}
+	return entry[*parameter]{c.Entry, timeout, quoted(p.in, p.id, p.selector, p.path, p.label), p}
 }
 
 // askedPath is how AWS is asked for a path: IAM takes it for a part of the resource's name to the letter, and policies are

@@ -2,7 +2,6 @@ package source
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"cache-extension/extension/internal/cache"
@@ -44,7 +43,7 @@ func secretEntry(c config.Secret, timeout time.Duration) entry[*secret] {
 	if s.stage == currentStage && s.versionID == "" {
 		s.stage = ""
 	}
-	return entry[*secret]{c.Entry, timeout, fmt.Sprintf("%q", *s), s}
+	return entry[*secret]{c.Entry, timeout, quoted(s.region, s.id, s.stage, s.versionID), s}
 }
 
 // Fetch implements cache.Source.
