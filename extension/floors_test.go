@@ -19,11 +19,12 @@ var floors = map[string][]string{
 		module + "fixture", module + "policy", module + "schema", module + "page", "github.com/aws/", "github.com/spf13/",
 	},
 	module + "config":            {"gopkg.in/yaml.v3"},
-	module + "cache":             {"github.com/patrickmn/go-cache", "github.com/hashicorp/golang-lru/v2/simplelru"},
+	module + "cache":             {module + "stack", "github.com/patrickmn/go-cache", "github.com/hashicorp/golang-lru/v2/simplelru"},
 	module + "caches":            {module + "config", module + "source", module + "cache"},
 	module + "lambda":            {},
 	module + "lambda/lambdatest": {},
-	module + "early":             {},
+	module + "early":             {module + "stack"},
+	module + "stack":             {},
 	module + "policy":            {module + "config"},
 	module + "metrics":           {module + "cache"},
 	module + "fixture":           {module + "config", module + "cache", module + "source"},
@@ -33,6 +34,7 @@ var floors = map[string][]string{
 	module + "shared":            {module + "cache", "github.com/valkey-io/"},
 	module + "shared/redistest":  {},
 	module + "source/awstest":    {"github.com/aws/"},
+	module + "source/caller":     {module + "config", module + "cache", module + "source"},
 	module + "server":            {module + "cache"},
 }
 

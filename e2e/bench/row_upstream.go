@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,20 +16,30 @@ import (
 const (
 	newestSDK  = "newest SDK"
 	handSigned = "net/http, signed by hand"
+
+	callerPackage = "./extension/internal/source/caller"
 )
 
 func upstreamRow() row {
 	return row{
 		name:  "upstream",
 		title: "One upstream call",
-		about: "Processor time of one GetParameter: that of a read with a ttl of 0 less that of a hit for cache-extension, that of a call " +
-			"for programs that do nothing else. The SDK is of the version in e2e/bench/sdk/go.mod. AWS is a server on the same machine " +
-			"and not counted.",
+		about: "Processor time of one GetParameter, by programs that do nothing else: with cache-extension's client that is " +
+			"extension/internal/source/caller. A read that calls AWS is one with a ttl of 0, less what a hit takes, in the extension " +
+			"itself: its flight, and an answer by way of net/http, are in that. The SDK is of the version in e2e/bench/sdk/go.mod. AWS " +
+			"is a server on the same machine and not counted.",
 		rounds:    7,
 		reference: newestSDK,
-		figures:   []figure{{name: "cpu", title: "processor time of a call", unit: "µs", goal: goal{Ratio: 0.75}}},
+		figures: []figure{
+			{name: "call", title: "processor time of a call", unit: "µs", goal: goal{Ratio: 0.75}},
+			{name: "read", title: "processor time of a read that calls AWS", unit: "µs"},
+		},
 		prepare: func(ctx context.Context, b *bench) ([]subject, func(), error) {
 			programs, err := b.extensions(ctx)
+			if err != nil {
+				return nil, nil, err
+			}
+			clients, err := b.clients(ctx, programs)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -51,6 +62,13 @@ func upstreamRow() row {
 			}
 			n := b.n(2000)
 			all := subjects(programs, func(ctx context.Context, p program) (sample, error) {
+				both := make(sample)
+				if client, ok := clients[p.name]; ok {
+					var err error
+					if both, err = w.measureCaller(ctx, client, n); err != nil {
+						return nil, err
+					}
+				}
 				var cpu []float64
 				for _, w := range []*world{w, held} {
 					err := w.withServer(ctx, place{}, p, func(s *process, port int, target string) error {
@@ -62,13 +80,30 @@ func upstreamRow() row {
 						return nil, err
 					}
 				}
-				return sample{"cpu": cpu[0] - cpu[1]}, nil
+				both["read"] = cpu[0] - cpu[1]
+				return both, nil
 			})
 			return append(all, subjects(callers, func(ctx context.Context, p program) (sample, error) {
 				return w.measureCaller(ctx, p, n)
 			})...), func() { w.stop(); held.stop() }, without
 		},
 	}
+}
+
+// clients builds for each extension the program that has its client and does nothing but call AWS. Older revisions have none.
+func (b *bench) clients(ctx context.Context, extensions []program) (map[string]program, error) {
+	clients := make(map[string]program)
+	for _, p := range extensions {
+		if _, err := os.Stat(filepath.Join(p.dir, callerPackage)); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		client, err := b.program(ctx, p.name, p.dir, callerPackage)
+		if err != nil {
+			return nil, err
+		}
+		clients[p.name] = client
+	}
+	return clients, nil
 }
 
 // callers builds the programs that do nothing but call AWS. Where the newest SDK cannot be had, without is a skip.
@@ -124,5 +159,5 @@ func (w *world) measureCaller(ctx context.Context, p program, n int) (sample, er
 	if err != nil {
 		return nil, fmt.Errorf("%s said %q", p.name, said)
 	}
-	return sample{"cpu": microseconds(took)}, nil
+	return sample{"call": microseconds(took)}, nil
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math/rand/v2"
 	"time"
+
+	"cache-extension/extension/internal/stack"
 )
 
 // flight is one fetch of one key. Nobody owns it: a reader who hangs up does not end it.
@@ -59,6 +61,7 @@ func (c *Cache) launch(s *slot, now Instant, refresh bool) {
 	f.refresh, f.cancel = refresh, cancel
 	go func() {
 		defer cancel()
+		stack.Grow[[5 << 10]byte]() // what one call to AWS needs, but for its TLS handshake
 		c.fetch(ctx, []string{s.key.Name}, map[string]landing{s.key.Name: {s, f}}, false)
 	}()
 }

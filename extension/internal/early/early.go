@@ -1,5 +1,5 @@
 // Package early does what pays only before any other package has done anything: it leaves the program one processor where a
-// Lambda function is its only client, and gives main's stack its size. docs/adr/0006-before-main.md says what that brings.
+// Lambda function is its only client, and gives main the stack that a start needs. docs/adr/0006-before-main.md says what that brings.
 //
 // A package is initialized as soon as the packages that it imports are, so this one imports next to nothing.
 package early
@@ -7,13 +7,15 @@ package early
 import (
 	"runtime"
 	"syscall"
+
+	"cache-extension/extension/internal/stack"
 )
 
 // ManagedInstances is the AWS_LAMBDA_INITIALIZATION_TYPE of environments that many invocations share at a time.
 const ManagedInstances = "lambda-managed-instances"
 
 func init() {
-	room(false)
+	stack.Grow[[28 << 10]byte]() // what a start needs, less what calls this
 	if one(syscall.Getenv) {
 		runtime.GOMAXPROCS(1)
 	}
@@ -34,20 +36,3 @@ func AllProcessors() {
 		runtime.SetDefaultGOMAXPROCS()
 	}
 }
-
-// start is what a start needs of the stack, in bytes, less what calls it.
-const start = 28 << 10
-
-// room needs that much of the stack for what it never does, so the stack grows to it at once, without being touched. It
-// would else be doubled and copied four times, for which Go looks up every function on it in tables that little else reads.
-//
-//go:noinline
-func room(use bool) {
-	if use {
-		var b [start]byte
-		fill(&b)
-	}
-}
-
-//go:noinline
-func fill(b *[start]byte) { clear(b[:]) }

@@ -23,11 +23,10 @@ type conn struct {
 	turn  atomic.Int64 // when it became idle, in conns' count
 
 	// What follows is used by one goroutine at a time: net/http reads, then serves, then says idle. While it serves, it
-	// reads in the background, and waits for the end of that before it goes on.
+	// reads in the background, and ends that before it goes on.
 	passing bool   // what comes is net/http's
 	whole   bool   // net/http was given exactly one request without a body
 	bounded bool   // a read deadline is set
-	early   []byte // what came of the next request while net/http served; it has not seen it
 	host    string // the last Host header that was found good
 	out     []byte // for answers, kept from one to the next
 
@@ -48,13 +47,15 @@ const smallBody = 16 << 10
 // Read gives net/http what is not a plain hit.
 func (c *conn) Read(p []byte) (int, error) {
 	if c.passing && c.whole {
-		return 0, c.watch()
+		// The background read by which net/http would learn, while it serves, that the client is gone. Nobody asks (a read goes
+		// on for those who come after), and what it read would be of the next request.
+		<-c.aborted
+		return 0, os.ErrDeadlineExceeded
 	}
 	if c.passing {
 		return c.Conn.Read(p)
 	}
-	have := copy(p, c.early)
-	c.early = c.early[:0]
+	have := 0
 	for {
 		n, err := c.Conn.Read(p[have:])
 		rest := p[:have+n]
@@ -80,19 +81,6 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 		have = copy(p, rest)
 	}
-}
-
-// watch is the background read by which net/http learns, while it serves, that the client is gone. A quick client's next
-// request may come before net/http ends that read; it is kept from it, or net/http would have to read on from there.
-func (c *conn) watch() error {
-	var b [1]byte
-	n, err := c.Conn.Read(b[:])
-	if n == 0 {
-		return err
-	}
-	c.early = append(c.early, b[0])
-	<-c.aborted
-	return os.ErrDeadlineExceeded
 }
 
 // answered is called when net/http has answered a request and waits for the next.
