@@ -1,5 +1,6 @@
 // Package early does what pays only before any other package has done anything: it leaves the program one processor where a
-// Lambda function is its only client, and gives main the stack that a start needs. docs/adr/0006-before-main.md says what that brings.
+// Lambda function is its only client, and gives main the stack that a start needs. docs/adr/0006-before-main.md says what
+// that brings.
 //
 // A package is initialized as soon as the packages that it imports are, so this one imports next to nothing.
 package early
