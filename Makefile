@@ -8,7 +8,16 @@ SHELL := /bin/sh
 go-flags := -trimpath -tags nethttpomithttp2
 cold := crypto/tls fmt gopkg.in/yaml.v3 math/big reflect cache-extension/extension/internal/config
 comma := ,
-go-build := CGO_ENABLED=0 go build $(go-flags) $(cold:%=-gcflags=%=-l) -ldflags "-s -w -funcalign=16"
+
+# encoding/gob, which go-cache imports for what nothing here uses, gives way to a package of the same functions, which fail.
+without-gob = {"Replace":{"{{.Dir}}/stub.go":"$(CURDIR)/extension/overlay/gob.go.txt"{{$$dir := .Dir}}{{range .GoFiles}},"{{$$dir}}/{{.}}":""{{end}}}}
+
+# $(call program,output,tags,environment) builds the extension.
+define program
+@overlay=$$(mktemp) && trap 'rm -f "$$overlay"' EXIT && go list -f '$(without-gob)' encoding/gob >"$$overlay" && (set -x; \
+	env CGO_ENABLED=0 $(3) go build -trimpath -overlay "$$overlay" -tags nethttpomithttp2$(2) $(cold:%=-gcflags=%=-l) \
+	-ldflags "-s -w -funcalign=16" -o $(1) ./extension)
+endef
 
 .PHONY: help
 help: ## list the targets
@@ -16,12 +25,12 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/cache-extension and bin/cachectl for this machine
-	$(go-build) -o bin/cache-extension ./extension
+	$(call program,bin/cache-extension)
 	CGO_ENABLED=0 go build $(go-flags) -o bin/cachectl ./extension/cachectl
 
 .PHONY: shared
 shared: ## build bin/cache-extension-shared, which has the shared tier
-	$(go-build) -tags nethttpomithttp2,shared -o bin/cache-extension-shared ./extension
+	$(call program,bin/cache-extension-shared,$(comma)shared)
 
 .PHONY: demo
 demo: ## see it work: no AWS account, no Docker, no root
@@ -76,9 +85,9 @@ clean: ## remove everything that was built or installed here
 layers := CacheExtensionLayerX86 CacheExtensionLayerArm CacheExtensionSharedLayerX86 CacheExtensionSharedLayerArm
 .PHONY: $(layers:%=build-%)
 $(layers:%=build-%): GOARCH = $(if $(findstring Arm,$@),arm64,amd64)
-$(layers:%=build-%): tags = $(if $(findstring Shared,$@),-tags nethttpomithttp2$(comma)shared)
+$(layers:%=build-%): tags = $(if $(findstring Shared,$@),$(comma)shared)
 $(layers:%=build-%):
-	GOOS=linux GOARCH=$(GOARCH) $(go-build) $(tags) -o "$(ARTIFACTS_DIR)/extensions/cache-extension" ./extension
+	$(call program,"$(ARTIFACTS_DIR)/extensions/cache-extension",$(tags),GOOS=linux GOARCH=$(GOARCH))
 	chmod 755 "$(ARTIFACTS_DIR)/extensions/cache-extension"
 
 .PHONY: build-ExampleFunction
