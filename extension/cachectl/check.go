@@ -17,7 +17,8 @@ func (a *app) checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check [file]",
 		Short: "Check config.yaml: print what it serves and how that is fetched, or every fault",
-		Long: `Reads config.yaml as a start of cache-extension does.
+		Long: `Reads config.yaml as a start of cache-extension does, but that a Region or a token
+that this environment lacks is a warning.
 
 Every fault is told at once on standard error, with its line, its column and what was probably meant. Without a fault,
 a table tells the names that are served and the calls to AWS by which prefetch brings them in. AWS is not asked.
