@@ -10,7 +10,7 @@ cold := crypto/tls fmt gopkg.in/yaml.v3 math/big reflect cache-extension/extensi
 comma := ,
 
 # encoding/gob, which go-cache imports for what nothing here uses, gives way to a package of the same functions, which fail.
-without-gob = {"Replace":{"{{.Dir}}/stub.go":"$(CURDIR)/extension/overlay/gob.go.txt"{{$$dir := .Dir}}{{range .GoFiles}},"{{$$dir}}/{{.}}":""{{end}}}}
+without-gob = {"Replace":{"{{.Dir}}/stub.go":"extension/overlay/gob.go.txt"{{$$dir := .Dir}}{{range .GoFiles}},"{{$$dir}}/{{.}}":""{{end}}}}
 
 # $(call program,output,tags,environment) builds the extension.
 define program

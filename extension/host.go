@@ -20,7 +20,7 @@ type program struct {
 	name    string // base name of the executable, by which Lambda knows it
 	env     map[string]string
 	config  config.Options
-	signals func()    // begins to watch for the signals that end ctx
+	signals func()    // has the signals watched that end ctx
 	stdout  io.Writer // for what Lambda makes metrics of, and nothing else
 	stderr  io.Writer
 }
@@ -66,7 +66,7 @@ func (p program) extension(ctx context.Context) int {
 	api.Connect(ctx)
 	s, opened := open(p.config, p.log(!strings.EqualFold(p.env["AWS_LAMBDA_LOG_FORMAT"], "Text")))
 	initialization := p.env["AWS_LAMBDA_INITIALIZATION_TYPE"]
-	p.signals() // while Lambda answers
+	go p.signals() // while Lambda answers
 	managed, err := register(ctx, api, initialization)
 	if err != nil {
 		if ctx.Err() != nil {

@@ -21,17 +21,19 @@ import (
 
 func main() {
 	ctx, stop := context.WithCancel(context.Background())
-	signals := func() { go stopOnSignal(stop) } // a twentieth of a start, so not before there is something to wait for
+	signals := func() { stopOnSignal(stop) } // a twentieth of a start: the extension does it while Lambda answers
 	os.Exit(run(ctx, signals, os.Args, os.Environ(), os.Stdout, os.Stderr))
 }
 
-// stopOnSignal waits for a signal that asks the program to end.
+// stopOnSignal calls stop at a signal that asks the program to end. When it returns, signals are watched.
 func stopOnSignal(stop func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	signal.Ignore(syscall.SIGPIPE) // nobody reading the log is no reason to end
-	<-signals
-	stop()
+	go func() {
+		<-signals
+		stop()
+	}()
 }
 
 const usage = `Usage: cache-extension <command>

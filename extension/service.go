@@ -86,7 +86,7 @@ func (s *service) close(within time.Duration, reason string) {
 		n := k.Cache.Stats()
 		attrs = append(attrs, slog.Group(k.Name,
 			"hits", n.Hits, "stale", n.Stale, "misses", n.Misses, "collapsed", n.Collapsed, "fetches", n.Fetches,
-			"failed", n.Errors.Missing+n.Errors.Denied+n.Errors.Throttled+n.Errors.Timeout+n.Errors.Upstream,
+			"failed", n.Errors.Sum(),
 			"entries", n.Entries, "bytes", n.Bytes))
 	}
 	if err != nil {

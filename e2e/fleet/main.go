@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -113,10 +114,13 @@ func prepare(ctx context.Context, root, dir string, progress io.Writer) (*sim, e
 	if err != nil {
 		return nil, err
 	}
-	s := &sim{extension: filepath.Join(dir, "cache-extension-shared"), redis: redis, dir: dir, progress: progress}
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "nethttpomithttp2,shared", "-ldflags", "-s -w", "-o", s.extension, "./extension")
+	s := &sim{extension: filepath.Join(dir, "extensions", "cache-extension"), redis: redis, dir: dir, progress: progress}
+	layer := "build-CacheExtensionSharedLayerX86"
+	if runtime.GOARCH == "arm64" {
+		layer = "build-CacheExtensionSharedLayerArm"
+	}
+	build := exec.CommandContext(ctx, "make", layer, "ARTIFACTS_DIR="+dir)
 	build.Dir = root
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%s: %w\n%s", build, err, out)
 	}

@@ -32,7 +32,7 @@ const (
 // awsOptions returns how AWS is reached with the credentials that the SDK finds: keys of the environment, profiles, single
 // sign-on, roles, processes, containers, EC2. It looks into files only; the first call to AWS asks for the credentials.
 // region is the environment's, else the profile's, else empty.
-func (a *app) awsOptions(ctx context.Context, env map[string]string) (o source.Options, region string, _ error) {
+func (a *app) awsOptions(ctx context.Context) (o source.Options, region string, _ error) {
 	o = source.Options{Local: true, Version: version.Number()}
 	cfg, err := awsconfig.LoadDefaultConfig(ctx,
 		awsconfig.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(credentialsTimeout)),
@@ -50,7 +50,7 @@ func (a *app) awsOptions(ctx context.Context, env map[string]string) (o source.O
 	if err != nil {
 		return o, "", explainProfile(err)
 	}
-	if env["AWS_ACCESS_KEY_ID"] == "" || env["AWS_SECRET_ACCESS_KEY"] == "" { // else they are in the configuration
+	if a.getenv("AWS_ACCESS_KEY_ID") == "" || a.getenv("AWS_SECRET_ACCESS_KEY") == "" { // else they are in the configuration
 		o.Credentials = explained{cfg.Credentials, profileOf(cfg)}
 	}
 	return o, cfg.Region, nil

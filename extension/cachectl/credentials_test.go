@@ -95,7 +95,7 @@ func TestCredentialsOfProfiles(t *testing.T) {
 			profiles(t, test.config)
 			t.Setenv("AWS_PROFILE", test.profile)
 			t.Setenv("AWS_ENDPOINT_URL_STS", newSTS(t).URL)
-			o, region, err := new(app).awsOptions(t.Context(), nil)
+			o, region, err := new(app).awsOptions(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -140,7 +140,7 @@ func TestCredentialsOfAServiceThatIsDown(t *testing.T) {
 	s := newSTS(t)
 	s.Close()
 	t.Setenv("AWS_ENDPOINT_URL_STS", s.URL)
-	o, _, err := new(app).awsOptions(t.Context(), nil)
+	o, _, err := new(app).awsOptions(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestCredentialsOfAServiceThatIsDown(t *testing.T) {
 func TestKeysOfTheEnvironmentAreLeftToTheConfiguration(t *testing.T) {
 	profiles(t, keysProfile)
 	t.Setenv("AWS_PROFILE", "keys")
-	o, region, err := new(app).awsOptions(t.Context(), map[string]string{"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"})
+	o, region, err := (&app{environ: []string{"AWS_ACCESS_KEY_ID=a", "AWS_SECRET_ACCESS_KEY=b"}}).awsOptions(t.Context())
 	if err != nil || o.Credentials != nil || region != "eu-north-1" {
 		t.Errorf("awsOptions = %v, %q, %v; want no credentials of the profile but its region", o.Credentials, region, err)
 	}
@@ -175,7 +175,7 @@ func TestProfilesThatCannotBeUsed(t *testing.T) {
 	for _, test := range tests {
 		profiles(t, test.config)
 		t.Setenv("AWS_PROFILE", test.name)
-		_, _, err := new(app).awsOptions(context.Background(), nil)
+		_, _, err := new(app).awsOptions(context.Background())
 		if err == nil || err.Error() != test.want {
 			t.Errorf("profile %q: error %v, want %s", test.name, err, test.want)
 		}

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"cache-extension/extension/internal/config"
 )
@@ -123,11 +124,16 @@ func excerpt(line string, number, column int) string {
 	return shown + strings.Repeat(" ", len(gutter)-len("| ")) + "| " + under.String() + "^\n"
 }
 
-// withoutPassword returns a line with an asterisk for each character of what a URL in it has in front of an @.
+// withoutPassword returns a line with an asterisk for each character of what no message may repeat: what a URL has in front
+// of an @, be it well formed or not, and what is written for key_secret, which may be the key itself.
 func withoutPassword(line string) string {
-	return regexp.MustCompile(`://\S*@`).ReplaceAllStringFunc(line, func(part string) string {
-		return "://" + strings.Repeat("*", len([]rune(part))-len("://@")) + "@"
-	})
+	for _, form := range []string{`://(.*)@`, `\burl["']?:\s+((?:[^/@]|/[^/])*)@`, `\bkey_secret["']?:\s+(\S.*)`} {
+		if at := regexp.MustCompile(form).FindStringSubmatchIndex(line); at != nil {
+			hidden := utf8.RuneCountInString(line[at[2]:at[3]])
+			line = line[:at[2]] + strings.Repeat("*", hidden) + line[at[3]:]
+		}
+	}
+	return line
 }
 
 // blank returns what is as wide as r in a terminal and cannot be seen.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -46,11 +45,7 @@ func (r reading) cells() string {
 // connect prepares access to AWS with the credentials of this machine. It returns cfg with the Region of the profile where
 // the environment has none.
 func (a *app) connect(ctx context.Context, cfg *config.Config) (source.Options, *config.Config, error) {
-	env := make(map[string]string)
-	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} {
-		env[name] = a.getenv(name)
-	}
-	o, region, err := a.awsOptions(ctx, env)
+	o, region, err := a.awsOptions(ctx)
 	if err != nil {
 		return o, cfg, err
 	}
@@ -113,8 +108,7 @@ func readLive(ctx context.Context, cfg *config.Config, o source.Options, names [
 			faults = append(faults, config.Fault{File: cfg.File, Line: n.Line, Text: text})
 		}
 	}
-	slices.SortStableFunc(faults, func(a, b config.Fault) int { return cmp.Compare(a.Line, b.Line) })
-	return faults
+	return faults.Sorted()
 }
 
 // readOne reads one key as its first reader would.

@@ -175,9 +175,7 @@ func (s *serving) reach(ctx context.Context) error {
 	}
 	var region string
 	var err error
-	s.aws, region, err = s.awsOptions(ctx, map[string]string{
-		"AWS_ACCESS_KEY_ID": s.getenv("AWS_ACCESS_KEY_ID"), "AWS_SECRET_ACCESS_KEY": s.getenv("AWS_SECRET_ACCESS_KEY"),
-	})
+	s.aws, region, err = s.awsOptions(ctx)
 	if err != nil {
 		return err
 	}

@@ -46,8 +46,8 @@ func (s *serving) printURLs(names []served) {
 	}
 	for i, ttl := range ttls {
 		n, name := names[i], escape(names[i].Name)
-		if n.OnDemand { // to be filled in by who reads this
-			name = n.Name
+		if n.OnDemand { // the braces are to be filled in by who reads this
+			name = strings.NewReplacer("%7B", "{", "%7D", "}").Replace(name)
 		}
 		fmt.Fprintf(&b, "  %-*s  %s/%s?name=%s\n", width, ttl, s.url, n.Cachetype, name)
 	}
@@ -155,7 +155,7 @@ func (t *tally) add(set *caches.Set) {
 		t.memory += n.Hits + n.Stale
 		t.reads += n.Hits + n.Stale + n.Misses + n.Collapsed
 		t.fetches += n.Fetches
-		t.failed += n.Errors.Missing + n.Errors.Denied + n.Errors.Throttled + n.Errors.Timeout + n.Errors.Upstream
+		t.failed += n.Errors.Sum()
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"cache-extension/extension/internal/config"
@@ -53,5 +54,13 @@ func TestEscape(t *testing.T) {
 		if got := escape(test.name); got != test.want {
 			t.Errorf("escape(%q) = %q, want %q", test.name, got, test.want)
 		}
+	}
+}
+func TestURLsOfPlaceholders(t *testing.T) {
+	var out strings.Builder
+	s := &serving{app: &app{stdout: &out}, url: "http://localhost:4000"}
+	s.printURLs([]served{{Cachetype: "parameters", Name: "/a&b c/\x1b[31m/{id}", OnDemand: true}})
+	if got, want := out.String(), "http://localhost:4000/parameters?name=/a%26b+c/%1B%5B31m/{id}\n"; !strings.HasSuffix(got, want) {
+		t.Errorf("printed %q, want it to end in %q", got, want)
 	}
 }

@@ -158,6 +158,7 @@ func (m *Memory) landed(s *slot) {
 	w, until := s.weight(), s.until()
 	if w > m.maxBytes {
 		s.place.entry.Store(nil) // whoever waited for it has it
+		s.stored = false         // and the next reader finds nothing that could have expired
 		w = s.weight()
 	}
 	var held share
@@ -284,12 +285,11 @@ func (m *Memory) up(c *Cache) []*slot {
 	return up
 }
 
-// What is kept for a name, for its value and for a member of that beside the bytes of their parts: structs, maps at their
-// emptiest, and what the server keeps with a value. TestScanStaysWithinTheBound compares them with the heap.
+// What is kept for a name and for its value beside the bytes of their parts: structs, maps at their emptiest, and what the
+// server keeps with a value. TestScanStaysWithinTheBound compares them with the heap.
 const (
-	slotWeight   = 850
-	valueWeight  = 550
-	memberWeight = 300
+	slotWeight  = 850
+	valueWeight = 550
 )
 
 // weight is what s keeps in memory. s.mu is held, or nobody else has s.
@@ -297,9 +297,6 @@ func (s *slot) weight() int64 {
 	w := slotWeight + len(s.key.Name) + len(s.key.Identity) + errorWeight(s.refusal) + errorWeight(s.failure)
 	if e := s.place.entry.Load(); e != nil {
 		w += valueWeight + allocated(e.value.Body)
-		for name, v := range e.value.Members {
-			w += memberWeight + len(name) + allocated(v.Body)
-		}
 	}
 	return int64(w)
 }

@@ -34,7 +34,7 @@ func (c *Cache) enter(name string) *slot {
 	if !ok {
 		return nil
 	}
-	k.Name = strings.Clone(name) // name may be a part of the whole request
+	k.Name, k.Open = strings.Clone(name), true // name may be a part of the whole request
 	s := c.newSlot(k)
 	s.place = &place{cache: c}
 	return c.opts.Memory.admit(s)

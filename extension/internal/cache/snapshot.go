@@ -39,7 +39,7 @@ type State struct {
 	// Since the start.
 	Reads   int64         // those without a value, too
 	Fetches int64         // for readers, prefetch and refresh
-	Took    time.Duration // the last fetch that AWS answered, if only with missing or denied
+	Took    time.Duration // the last fetch that was answered, if only with missing or denied
 	Spared  int64         // fetches that each read by itself would have made beyond Fetches
 	Saved   time.Duration // what readers of a value in memory would have waited for: what the fetch of that value took, each time
 }

@@ -42,7 +42,7 @@ type Key struct {
 	// Identity is equal for keys of one resource in AWS that is read in one way (region, version, projection), whatever
 	// they are served as, and differs for all others of the source.
 	Identity string
-	Open     bool // made by Source.Open
+	Open     bool // set by the cache: a name that Source.Open let in
 }
 
 // refreshing is the mark of a context under which Refreshing is true.

@@ -11,7 +11,7 @@ type Stats struct {
 	Stale     uint64 `json:"stale"`     // reads answered with an expired value
 	Misses    uint64 `json:"misses"`    // reads that started a flight and waited for it
 	Collapsed uint64 `json:"collapsed"` // reads that waited for a flight already up
-	Fetches   uint64 `json:"fetches"`   // flights: keys asked of AWS, by readers, prefetch and refresh
+	Fetches   uint64 `json:"fetches"`   // flights: keys fetched, by readers, prefetch and refresh
 	Errors    Errors `json:"errors"`    // flights that failed
 	Evictions uint64 `json:"evictions"` // open names that made way for others
 	Entries   int    `json:"entries"`   // values held
@@ -26,6 +26,9 @@ type Errors struct {
 	Timeout   uint64 `json:"timeout"`
 	Upstream  uint64 `json:"upstream"`
 }
+
+// Sum returns how many flights failed, of all classes.
+func (e Errors) Sum() uint64 { return e.Missing + e.Denied + e.Throttled + e.Timeout + e.Upstream }
 
 type counters struct {
 	hits, stale, misses, collapsed, fetches       atomic.Uint64

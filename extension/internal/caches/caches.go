@@ -77,20 +77,24 @@ func (s *Set) ByKind() map[string]*cache.Cache {
 // are as many as callers come up with names: of these it says one in a while.
 func (s *Set) failed(kind string, k *cache.Key, err error) {
 	attrs := []any{"cachetype", kind, "line", k.Line, "class", cache.Class(err)}
+	class := cache.Class(err)
+	var panicked *cache.PanicError
+	if errors.As(err, &panicked) {
+		class = "panic" // an occasion of its own: its stack is told though AWS fails as well
+	}
 	switch {
 	case s.log.Enabled(context.Background(), slog.LevelDebug):
 		attrs = append(attrs, "error", err, "name", k.Name)
 	case !k.Open:
 		attrs = append(attrs, "error", err)
 	default:
-		times := s.told.times(occasion{kind, k.Line, cache.Class(err)}, time.Now())
+		times := s.told.times(occasion{kind, k.Line, class}, time.Now())
 		if times == 0 {
 			return
 		}
 		attrs = append(attrs, "error", source.Brief(err), "times", times)
 	}
-	var panicked *cache.PanicError
-	if errors.As(err, &panicked) {
+	if panicked != nil {
 		s.log.Error("panic while fetching", append(attrs, "stack", string(panicked.Stack))...)
 		return
 	}

@@ -11,7 +11,7 @@ import (
 const tellEvery = time.Minute
 
 // occasion is what failures of open names have in common that are told together: they are as few as config.yaml has
-// patterns.
+// patterns, and classes.
 type occasion struct {
 	kind  string
 	line  int

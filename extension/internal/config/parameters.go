@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// SecretReference is before the name of a secret that is read through Parameter Store.
+const SecretReference = "/aws/reference/secretsmanager/"
+
 // parameter reads one entry of the section parameters.
 func (p *parser) parameter(m mapping) {
 	e := p.entry(m, ":")

@@ -72,6 +72,9 @@ func (c *conn) exchange(ctx context.Context, t *transport, req []byte, limit int
 		return nil, nil, err
 	}
 	resp, err := http.ReadResponse(c.r, nil)
+	for err == nil && resp.StatusCode < http.StatusOK { // interim: the answer comes after it
+		resp, err = http.ReadResponse(c.r, nil)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -79,7 +82,7 @@ func (c *conn) exchange(ctx context.Context, t *transport, req []byte, limit int
 	if over := int64(len(body)) > limit; over {
 		body = body[:limit]
 	} else {
-		reusable = err == nil && !resp.Close
+		reusable = err == nil && !resp.Close && c.r.Buffered() == 0
 	}
 	return resp, body, err
 }

@@ -87,6 +87,45 @@ func TestKeptConnectionThatEnded(t *testing.T) {
 	}
 }
 
+// TestConnectionStaysInStep has the API send more than one answer to a call, which none of them may take for another's.
+func TestConnectionStaysInStep(t *testing.T) {
+	const registered = "HTTP/1.1 200 OK\r\nLambda-Extension-Identifier: id\r\nContent-Length: 2\r\n\r\n{}"
+	const event = `{"eventType":"SHUTDOWN","shutdownReason":"spindown"}`
+	for _, tt := range []struct{ name, answer string }{
+		{"interim", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + registered},
+		{"bytes after it", registered + "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"},
+	} {
+		c := New("169.254.100.1:9001", "cache-extension")
+		c.http.dial = func(context.Context) (net.Conn, error) {
+			near, far := net.Pipe()
+			go func() { // ends when either side closes
+				defer far.Close()
+				for r := bufio.NewReader(far); ; {
+					req, err := http.ReadRequest(r)
+					if err != nil {
+						return
+					}
+					io.Copy(io.Discard, req.Body)
+					answer := tt.answer
+					if req.Method == http.MethodGet {
+						answer = fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(event), event)
+					}
+					if _, err := io.WriteString(far, answer); err != nil {
+						return
+					}
+				}
+			}()
+			return near, nil
+		}
+		if err := c.Register(t.Context(), Invoke); err != nil {
+			t.Errorf("%s: Register: %v", tt.name, err)
+		}
+		if e, err := c.Next(t.Context()); err != nil || e.Type != Shutdown || e.ShutdownReason != "spindown" {
+			t.Errorf("%s: Next = %+v, %v, want SHUTDOWN", tt.name, e, err)
+		}
+	}
+}
+
 // TestConnectLeavesItToTheCall has no connection to be had ahead: that is no reason to wait, and for Register to say.
 func TestConnectLeavesItToTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

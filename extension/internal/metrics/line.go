@@ -69,7 +69,7 @@ func newLine(now time.Time, function, cachetype string, was, is cache.Stats) lin
 		Hits:            is.Hits - was.Hits,
 		Stale:           is.Stale - was.Stale,
 		Misses:          is.Misses - was.Misses,
-		Errors:          failed(is.Errors) - failed(was.Errors),
+		Errors:          is.Errors.Sum() - was.Errors.Sum(),
 		Entries:         is.Entries,
 		Bytes:           is.Bytes,
 		Collapsed:       is.Collapsed - was.Collapsed,
@@ -80,9 +80,4 @@ func newLine(now time.Time, function, cachetype string, was, is cache.Stats) lin
 		ErrorsTimeout:   is.Errors.Timeout - was.Errors.Timeout,
 		ErrorsUpstream:  is.Errors.Upstream - was.Errors.Upstream,
 	}
-}
-
-// failed sums all classes.
-func failed(e cache.Errors) uint64 {
-	return e.Missing + e.Denied + e.Throttled + e.Timeout + e.Upstream
 }

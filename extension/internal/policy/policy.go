@@ -46,9 +46,6 @@ const (
 	pseudoAccount   = "${AWS::AccountId}"
 )
 
-// secretReference is before the name of a secret that is read through Parameter Store.
-const secretReference = "/aws/reference/secretsmanager/"
-
 var (
 	accountForm   = regexp.MustCompile(`^[0-9]{12}$`)
 	partitionForm = regexp.MustCompile(`^aws[a-z-]*$`)
@@ -92,7 +89,7 @@ func For(cfg *config.Config, o Options) (Document, error) {
 	}
 	for _, p := range cfg.Parameters {
 		id := asked(p.Entry, p.ID)
-		name, isSecret := strings.CutPrefix(id, secretReference)
+		name, isSecret := strings.CutPrefix(id, config.SecretReference)
 		switch {
 		case p.Path != "":
 			// To IAM it is the path that is read, without a slash at its end, and whoever may read it may read all below it.
@@ -124,7 +121,7 @@ func For(cfg *config.Config, o Options) (Document, error) {
 		b.fault("no account for the ARNs (give --account 123456789012, or --sam for a template, which fills in its own)")
 	}
 	if len(b.faults) > 0 {
-		return Document{}, b.sorted()
+		return Document{}, b.faults.Sorted()
 	}
 	return d, nil
 }
@@ -174,7 +171,7 @@ func (b *builder) entry(section string, e config.Entry, service, prefix, name st
 	if b.SAM {
 		plain = reference.ReplaceAllString(plain, "")
 	}
-	if !nameForm.MatchString(plain) || strings.HasSuffix(plain, ":") {
+	if !nameForm.MatchString(plain) || strings.HasSuffix(name, ":") {
 		b.faultAt(e, "%s: %q has a character that no name has (and IAM takes *, ? and $ for more than they are)", section, withWildcards(name))
 	}
 	if isARN(name) || b.SAM && arnReference.MatchString(name) {
@@ -251,12 +248,4 @@ func (b *builder) fault(format string, args ...any) {
 // faultAt notes what is wrong with an entry.
 func (b *builder) faultAt(e config.Entry, format string, args ...any) {
 	b.faults = append(b.faults, config.Fault{File: b.file, Line: e.Line, Text: fmt.Sprintf(format, args...)})
-}
-
-// sorted returns the faults, those of the file by line before the others.
-func (b *builder) sorted() config.Faults {
-	slices.SortStableFunc(b.faults, func(x, y config.Fault) int {
-		return cmp.Or(strings.Compare(y.File, x.File), cmp.Compare(x.Line, y.Line))
-	})
-	return b.faults
 }

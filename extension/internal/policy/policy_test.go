@@ -115,6 +115,7 @@ parameters:
 secrets:
   - name: tenant/{tenant}/db
   - {name: "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app/{x}", as: "app/{x}"}
+  - {name: "arn:aws:secretsmanager:eu-west-1:210987654321:secret:{any}", as: "any/{any}"}
 dynamodb:
   - {table: Permissions, key: {tenant: "{tenant}", id: "{id}"}, as: "permission/{tenant}/{id}"}
 `)
@@ -135,6 +136,7 @@ dynamodb:
 		"arn:aws:secretsmanager:eu-west-1:123456789012:secret:*-??????",
 		"arn:aws:secretsmanager:eu-west-1:123456789012:secret:app/*-??????",
 		"arn:aws:secretsmanager:eu-west-1:123456789012:secret:tenant/*/db-??????",
+		"arn:aws:secretsmanager:eu-west-1:210987654321:secret:*-??????",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("For = resources\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

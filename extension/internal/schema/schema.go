@@ -4,8 +4,8 @@ package schema
 import _ "embed"
 
 // The schemas are of draft 07: newer drafts are read by the newest editors only. They refuse nothing that the programs take,
-// but for a file of comments alone; what they cannot see, such as two entries of one name, is left to the programs.
-// docs/ has copies, for an editor to find.
+// but for a file of comments alone and values in a spelling that nobody means, such as label: true or ttl: -0s; what they
+// cannot see, such as two entries of one name, is left to the programs. docs/ has copies, for an editor to find.
 var (
 	//go:embed config.schema.json
 	config string

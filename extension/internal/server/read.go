@@ -23,14 +23,10 @@ type query struct {
 	refresh bool
 }
 
-// parseQuery reads the form-encoded query of a request to kind. inPath is the name where the path has it, percent-encoded;
-// empty where the query has it.
+// parseQuery reads the form-encoded query of a request to kind. inPath is the name where the path has it; empty where the
+// query has it.
 func parseQuery(kind, inPath, raw string) (query, *problem) {
-	var q query
-	var err error
-	if q.name, err = url.PathUnescape(inPath); err != nil {
-		return q, badRequest("The path is malformed: encode %% in a name as %%25.")
-	}
+	q := query{name: inPath}
 	form, err := url.ParseQuery(raw)
 	if err != nil {
 		return q, badRequest("The query is malformed: encode %% as %%25, & as %%26, ; as %%3B and + as %%2B.")

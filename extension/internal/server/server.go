@@ -10,6 +10,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -153,6 +154,7 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) *problem {
 		if rest, ok := strings.CutPrefix(path, "/"); ok {
 			kind, name, named := strings.Cut(rest, "/")
 			if c := s.used.Load().caches[kind]; c != nil && (!named || name != "") {
+				name, _ = url.PathUnescape(name) // it cannot fail: the escaped path is well encoded
 				return s.read(w, r, kind, name, c)
 			}
 		}

@@ -136,9 +136,7 @@ func (d *declared[R]) Open(name string) (*cache.Key, bool) {
 	if !ok {
 		return nil, false
 	}
-	key := e.newKey()
-	key.Open = true
-	return key, true
+	return e.newKey(), true
 }
 
 // Keys implements cache.Source.

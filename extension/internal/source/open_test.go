@@ -87,8 +87,8 @@ func TestOpen(t *testing.T) {
 		case ok != (tt.line > 0):
 			t.Errorf("%s: Open(%q) = %v, want %v", tt.kind, tt.input, ok, !ok)
 		case !ok:
-		case key.Name != tt.input || !key.Open || key.Line != tt.line || key.Timeout != 2*time.Second || key.StaleIfError != 3*time.Hour || key.Identity == "":
-			t.Errorf("%s: Open(%q) = %+v, want an open key of that name, with the settings of line %d", tt.kind, tt.input, key, tt.line)
+		case key.Name != tt.input || key.Line != tt.line || key.Timeout != 2*time.Second || key.StaleIfError != 3*time.Hour || key.Identity == "":
+			t.Errorf("%s: Open(%q) = %+v, want a key of that name, with the settings of line %d", tt.kind, tt.input, key, tt.line)
 		}
 	}
 	if key, _ := srcs["parameters"].Open("/tenants/42/plan"); key.TTL != time.Minute {

@@ -15,8 +15,6 @@ const (
 	maxPage  = 10 // of GetParametersByPath
 	// pagesOfTime bounds the reading of a path: it may take as long as so many single reads.
 	pagesOfTime = 10
-	// secretReference is before the name of a secret that is read through Parameter Store.
-	secretReference = "/aws/reference/secretsmanager/"
 )
 
 // Parameters reads section parameters from Systems Manager Parameter Store. It is a cache.Source.
@@ -190,7 +188,7 @@ func (p *parameter) fits(answer *found) bool {
 		return true
 	}
 	// The prefix that makes a parameter of a secret may be missing in the answer.
-	reference, ok := strings.CutPrefix(p.id, secretReference)
+	reference, ok := strings.CutPrefix(p.id, config.SecretReference)
 	return ok && answer.Name == reference
 }
 

@@ -25,7 +25,7 @@ func TestParameterValues(t *testing.T) {
 		{"a label", "/app/db:live", "old"},
 		{"an ARN", arn, "new"},
 		{"a version by ARN", arn + ":1", "old"},
-		{"a secret", secretReference + "db", "hush"},
+		{"a secret", config.SecretReference + "db", "hush"},
 		{"bytes as they are", "odd", "\u0000 <&> \u2028 \" é"},
 	}
 	prepare := func(t *testing.T) (*awstest.Fake, *Parameters, []string) {
@@ -77,7 +77,7 @@ func TestShortReferenceNames(t *testing.T) {
 		fake.PutSecret(here, "a", awstest.Secret{Text: "secret a"})
 		fake.PutSecret(here, "b", awstest.Secret{Text: "secret b"})
 		fake.PutParameter(here, "b", awstest.Parameter{Value: "parameter b"})
-		names := []string{secretReference + "a", secretReference + "b", "b", secretReference + "c", "c"}
+		names := []string{config.SecretReference + "a", config.SecretReference + "b", "b", config.SecretReference + "c", "c"}
 		var entries []config.Parameter
 		for _, name := range names {
 			entries = append(entries, parameter1(name))
@@ -155,7 +155,7 @@ func TestMatchParameters(t *testing.T) {
 			[]found{answer("a", "", "1"), answer("a", "", "1"), answer("a", "", "1")}, []string{"", ""}},
 		{"nothing asked for", []string{"a", "b"}, []found{answer("c", "", "1"), answer("b", "", "2")}, []string{"", "2"}},
 		{"one asked for, one came", []string{"a:3"}, []found{answer("somehow", "", "1")}, []string{"1"}},
-		{"a secret and a parameter of one name", []string{"a", secretReference + "a", "b"},
+		{"a secret and a parameter of one name", []string{"a", config.SecretReference + "a", "b"},
 			[]found{answer("a", "", "1"), answer("b", "", "2")}, []string{"", "", "2"}},
 		{"an empty answer", []string{"a", "b"}, []found{{}}, []string{"", ""}},
 	}
