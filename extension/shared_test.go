@@ -363,7 +363,7 @@ func TestSharedServerIsNoUse(t *testing.T) {
 		said           string
 	}{
 		{"not there", sharedPassword, (*redistest.Server).Kill, "connection refused"},
-		{"hangs", sharedPassword, (*redistest.Server).Stop, "no answer within 1s"},
+		{"hangs", sharedPassword, (*redistest.Server).Stop, "no answer within "},
 		{"wrong password", "wrong-not-for-logs", func(*redistest.Server) {}, "WRONGPASS: user or password in shared.url are not those of the server"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

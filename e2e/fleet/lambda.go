@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -20,11 +19,9 @@ func startLambda() (*lambda, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, end := context.WithCancel(context.Background())
 	l := &lambda{addr: listener.Addr().String(), ready: make(chan struct{})}
 	asked := sync.OnceFunc(func() { close(l.ready) })
 	l.server = &http.Server{
-		BaseContext: func(net.Listener) context.Context { return ctx },
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			switch r.URL.Path {
 			case "/2020-01-01/extension/register":
@@ -38,7 +35,6 @@ func startLambda() (*lambda, error) {
 			}
 		}),
 	}
-	l.server.RegisterOnShutdown(end)
 	go l.server.Serve(listener) // ends with stop
 	return l, nil
 }

@@ -67,10 +67,11 @@ func checkSharedURL(text string) error {
 	if err != nil || u.Hostname() == "" || !slices.Contains([]string{"redis", "rediss", "valkey", "valkeys"}, u.Scheme) {
 		return form
 	}
-	if _, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && err != nil {
+	if port, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || port == 0) {
 		return errors.New("has a port that is none (1 to 65535)")
 	}
-	if db := strings.TrimPrefix(u.Path, "/"); db != "" && !isDigits(db) || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
+	db := strings.TrimPrefix(u.Path, "/")
+	if _, err := strconv.ParseUint(db, 10, 31); db != "" && err != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
 		return errors.New("has more behind the host than the number of a database, such as /0")
 	}
 	return nil

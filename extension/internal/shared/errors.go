@@ -18,10 +18,12 @@ var (
 	errFrozen = errors.New("the sandbox was frozen meanwhile")
 )
 
-// slowError says that the server took too long.
+// slowError says that the server took longer than it was given.
 type slowError time.Duration
 
-func (e slowError) Error() string { return fmt.Sprintf("no answer within %v", time.Duration(e)) }
+func (e slowError) Error() string {
+	return fmt.Sprintf("no answer within %v", time.Duration(e).Round(time.Millisecond))
+}
 
 // refusal is an error that the server answered with. Only its code is kept: the text behind may quote what was sent.
 type refusal string

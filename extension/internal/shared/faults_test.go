@@ -3,6 +3,7 @@ package shared
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -37,14 +38,14 @@ func within(t *testing.T, bound time.Duration, do func()) {
 }
 
 func TestServerGoesAndComesBack(t *testing.T) {
-	const timeout = 250 * time.Millisecond
+	const timeout = 150 * time.Millisecond
 	tests := []struct {
 		name       string
 		goes, back func(*redistest.Server)
 		why        string
 	}{
 		{"killed", (*redistest.Server).Kill, (*redistest.Server).Restart, "connection refused"},
-		{"stopped", (*redistest.Server).Stop, (*redistest.Server).Continue, "no answer within 250ms"},
+		{"stopped", (*redistest.Server).Stop, (*redistest.Server).Continue, "no answer within 150ms"},
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
@@ -84,6 +85,33 @@ func TestServerGoesAndComesBack(t *testing.T) {
 				t.Errorf("it said\n%swant once that it answers again", log)
 			}
 		})
+	}
+}
+
+// The exchanges are bounded by the reader's time too: a long timeout leaves AWS enough of it.
+func TestHungServerLeavesTimeForAWS(t *testing.T) {
+	url := lying(t, func([]string) string { return "" })
+	up := newUpstream(t, plain("a"))
+	tier, log := ours(t, Options{URL: url, Timeout: time.Second})
+	if got := show(fetchAll(t, bound(t, 400*time.Millisecond), tier.Source("parameters", up), "a")["a"]); got != upstreamA {
+		t.Errorf("a reader with 400 ms reads %q, want %q", got, upstreamA)
+	}
+	if log.count("the shared tier failed") != 1 {
+		t.Errorf("it said\n%swant that the tier failed", log)
+	}
+}
+
+// A Fetch whose time is over says nothing about the server.
+func TestFetchThatIsTooLateLeavesTheServer(t *testing.T) {
+	srv := redistest.Start(t, redistest.Options{})
+	up := newUpstream(t, plain("a"))
+	tier, log := ours(t, Options{URL: srv.URL("", "")})
+	if got := show(fetchAll(t, bound(t, 0), tier.Source("parameters", up), "a")["a"]); got != cache.ErrTimeout.Error() {
+		t.Errorf("a is %q, want %q", got, cache.ErrTimeout)
+	}
+	wantStats(t, tier, Stats{})
+	if log.String() != "" {
+		t.Errorf("it said %s", log)
 	}
 }
 
@@ -176,10 +204,10 @@ func TestWritingIsTriedAgainAfterAnotherFailure(t *testing.T) {
 	srv.Kill()
 	clock.wait(2 * time.Second) // writing may be tried, and meets a server that is away
 	read(t, s, "a")
-	tier.do(true, del)
+	tier.do(time.Minute, true, del)
 	srv.Restart()
 	clock.wait(3 * time.Second)
-	tier.do(true, del)
+	tier.do(time.Minute, true, del)
 	wantRead(t, s, "a", upstreamA)
 	wantRead(t, s, "a", upstreamA+", shared")
 
@@ -187,7 +215,7 @@ func TestWritingIsTriedAgainAfterAnotherFailure(t *testing.T) {
 	read(t, s, "b")
 	srv.Kill()
 	clock.wait(40 * time.Second)
-	if _, err := tier.do(true, del); err == nil || err == errAway {
+	if _, err := tier.do(time.Minute, true, del); err == nil || err == errAway {
 		t.Errorf("the killed server: %v, want a failure", err)
 	}
 	srv.Restart()
@@ -196,8 +224,8 @@ func TestWritingIsTriedAgainAfterAnotherFailure(t *testing.T) {
 	wantRead(t, s, "b", "value of id b, shared")
 }
 
-// A connection that comes up too late is not lost: with a TLS handshake longer than the timeout the tier still comes into use.
-func TestLateConnectionIsKept(t *testing.T) {
+// spared is a source whose first connection has come up too late for who asked for it; each connection is noted.
+func spared(t *testing.T, clock *clock) (s cache.Source, accepted <-chan struct{}) {
 	srv := redistest.Start(t, redistest.Options{TLS: true})
 	pem, err := os.ReadFile(srv.CA)
 	if err != nil {
@@ -209,15 +237,15 @@ func TestLateConnectionIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	late, accepted := make(chan struct{}), make(chan struct{}, 10)
+	t.Cleanup(func() { l.Close() })
+	late, accepts := make(chan struct{}), make(chan struct{}, 10)
 	go func() {
 		for {
 			in, err := l.Accept()
 			if err != nil {
 				return
 			}
-			accepted <- struct{}{}
+			accepts <- struct{}{}
 			go func() {
 				<-late
 				out, err := net.Dial("tcp4", srv.Addr)
@@ -231,19 +259,35 @@ func TestLateConnectionIsKept(t *testing.T) {
 			}()
 		}
 	}()
-	clock := &clock{now: cache.Clock()}
 	up := newUpstream(t, plain("a"))
 	tier, _ := ours(t, Options{URL: "rediss://" + l.Addr().String(), RootCAs: roots, Timeout: 100 * time.Millisecond, Clock: clock.Now})
-	s := tier.Source("parameters", up)
+	s = tier.Source("parameters", up)
 	within(t, 100*time.Millisecond+slack, func() { wantRead(t, s, "a", upstreamA) })
 	close(late)
 	until(t, func() bool { return len(tier.link.spare) == 1 })
+	return s, accepts
+}
+
+// A connection that comes up too late is not lost: with a TLS handshake longer than the timeout the tier still comes into use.
+func TestLateConnectionIsKept(t *testing.T) {
+	clock := &clock{now: cache.Clock()}
+	s, accepted := spared(t, clock)
 	clock.wait(2 * time.Second)
 	wantRead(t, s, "a", upstreamA)
 	if got := len(accepted); got != 1 { // now: the value is yet to be written, and who reads meanwhile takes a second one
 		t.Errorf("%d connections were made, want the first to be used", got)
 	}
 	wantRead(t, s, "a", upstreamA+", shared")
+}
+
+func TestLateConnectionIsNotKeptThroughAFreeze(t *testing.T) {
+	clock := &clock{now: cache.Clock()}
+	s, accepted := spared(t, clock)
+	clock.freeze(10 * time.Second)
+	wantRead(t, s, "a", upstreamA)
+	if got := len(accepted); got < 2 {
+		t.Errorf("%d connections were made, want one more after the freeze", got)
+	}
 }
 
 // lying is a server that takes the commands of the protocol and answers each as answer says: with bytes, or with nothing
@@ -403,7 +447,7 @@ func TestAnswersOutOfOrder(t *testing.T) {
 	s := tier.Source("parameters", up)
 	for range 5 {
 		wantRead(t, s, "a", upstreamA)
-		g := fetchAll(t, bound(t, 2*time.Second), s, "a", "b")
+		g := fetchAll(t, bound(t, ample), s, "a", "b")
 		if string(g["a"].v.Body) != upstreamA || string(g["b"].v.Body) != "value of id b" {
 			t.Errorf("a is %q, b is %q", show(g["a"]), show(g["b"]))
 		}
@@ -490,7 +534,7 @@ func TestWaitingIsCheap(t *testing.T) {
 	var names []string
 	for i := range 60 {
 		keys, names = append(keys, plain(name(i))), append(names, name(i))
-		srv.CLI("set", "test/lease:parameters:id "+name(i), "of another")
+		srv.CLI("set", "test/lease:parameters:id "+name(i), rand.Text())
 	}
 	tier, _ := ours(t, Options{URL: srv.URL("", "")})
 	fetchAll(t, bound(t, 3*time.Second), tier.Source("parameters", newUpstream(t, keys...)), names...)
@@ -524,7 +568,7 @@ func TestServerFailsWhileWaiting(t *testing.T) {
 	srv := redistest.Start(t, redistest.Options{})
 	up := newUpstream(t, plain("a"))
 	tier, log := ours(t, Options{URL: srv.URL("", "")})
-	srv.CLI("set", "test/lease:parameters:id a", "of another")
+	srv.CLI("set", "test/lease:parameters:id a", rand.Text())
 	killed := make(chan struct{})
 	go func() {
 		defer close(killed)
@@ -596,7 +640,7 @@ func TestPanicBelowIsAFailure(t *testing.T) {
 	up := newUpstream(t, plain("a"), plain("b"))
 	up.panics = true
 	tier, _ := ours(t, Options{URL: srv.URL("", "")})
-	for name, g := range fetchAll(t, bound(t, time.Second), tier.Source("parameters", up), "a", "b") {
+	for name, g := range fetchAll(t, bound(t, ample), tier.Source("parameters", up), "a", "b") {
 		var p *cache.PanicError
 		if !errors.As(g.err, &p) || g.v != nil {
 			t.Errorf("%s is %s, want the panic", name, show(g))

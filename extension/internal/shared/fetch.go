@@ -44,7 +44,7 @@ type want struct {
 
 	key, lease string       // on the server
 	leased     bool         // by us
-	spoilt     bool         // what the server has is not of ours, which has been said
+	spoilt     bool         // what the server has is of no use to us, which has been said
 	old        *cache.Value // past the TTL, within the limit
 }
 
@@ -52,7 +52,7 @@ type want struct {
 // below and writes it there while the others wait a while for it. The longest way is: read, lease, wait, fetch.
 func (s *source) Fetch(ctx context.Context, names []string, put func(name string, v *cache.Value, err error)) {
 	alone, wants := s.sort(names)
-	if len(wants) == 0 || s.tier.all.refuses(s.tier.now().Wall) {
+	if len(wants) == 0 || ctx.Err() != nil || s.tier.all.refuses(s.tier.now().Wall) {
 		s.Source.Fetch(ctx, names, put)
 		return
 	}
@@ -61,6 +61,7 @@ func (s *source) Fetch(ctx context.Context, names []string, put func(name string
 		f.due[name] = true
 	}
 	f.patience, f.leaseTime = waitFor(ctx)
+	f.exchange = min(s.tier.opts.Timeout, f.patience/4)
 	if len(alone) > 0 { // first: the key of the seal may be among them
 		f.running.Go(func() { f.below(alone, f.land) })
 	}
@@ -118,6 +119,7 @@ type fetch struct {
 	token     string // of our leases
 	seal      *seal
 	patience  time.Duration
+	exchange  time.Duration // with the server: two of them, the waiting and a poll leave time for AWS
 	leaseTime time.Duration
 	outcomes  chan outcome // of what was fetched from below; has room for all
 	running   sync.WaitGroup
@@ -242,7 +244,7 @@ func (f *fetch) read(wants []*want) (rest []*want) {
 	for i, w := range wants {
 		keys[i] = w.key
 	}
-	results, err := f.tier.get(keys)
+	results, err := f.tier.get(f.exchange, keys)
 	if err != nil {
 		return wants
 	}
@@ -269,10 +271,17 @@ func (f *fetch) take(w *want, result valkey.ValkeyResult) bool {
 	if err == nil {
 		v, err = f.seal.read(w.resource, record)
 	}
-	if err != nil || v.FetchedAt.Sub(now) > maxSkew {
+	fault := ""
+	switch {
+	case err != nil:
+		fault = "the shared tier has something under a key of ours that we did not write; it is overwritten"
+	case v.FetchedAt.Sub(now) > maxSkew:
+		fault = "the shared tier has a value from the future: the clocks of two environments are more than a minute apart; it is overwritten"
+	}
+	if fault != "" {
 		if !w.spoilt {
 			w.spoilt = true
-			f.tier.complain("the shared tier has something under a key of ours that we did not write; it is overwritten", "cachetype", f.kind)
+			f.tier.complain(fault, "cachetype", f.kind)
 		}
 		return false
 	}

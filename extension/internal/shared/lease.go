@@ -31,7 +31,7 @@ func (f *fetch) claim(wants []*want) (mine, others []*want) {
 		return mine, nil
 	}
 	token, lasts := f.token, max(f.leaseTime.Milliseconds(), 1)
-	results, err := f.tier.do(true, func(b valkey.Builder) valkey.Commands {
+	results, err := f.tier.do(f.exchange, true, func(b valkey.Builder) valkey.Commands {
 		cmds := make(valkey.Commands, len(keys))
 		for i := 0; i < len(keys); i += 2 {
 			cmds[i] = b.Set().Key(keys[i]).Value(token).Nx().PxMilliseconds(lasts).Build()
@@ -112,7 +112,7 @@ func (f *fetch) poll(wants []*want) (p polled, ok bool) {
 	for _, w := range wants {
 		keys = append(keys, w.key, w.lease)
 	}
-	results, err := f.tier.get(keys)
+	results, err := f.tier.get(f.exchange, keys)
 	if err != nil {
 		return p, false
 	}
@@ -124,7 +124,7 @@ func (f *fetch) poll(wants []*want) (p polled, ok bool) {
 		switch holder, err := results[2*i+1].ToString(); {
 		case valkey.IsValkeyNil(err):
 			free = append(free, w)
-		case holder == nothingComes:
+		case holder == nothingComes, len(holder) != len(f.token): // or another program's, which may never end
 			p.ours = append(p.ours, w)
 		case holder == f.token: // the answer to our claim was lost
 			w.leased = true

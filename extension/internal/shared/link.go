@@ -25,7 +25,6 @@ const (
 // link is the way to the server: a few connections, made when they are needed.
 type link struct {
 	options valkey.ClientOption
-	timeout time.Duration
 	now     func() cache.Instant
 
 	up    context.Context // done once the link is closed
@@ -37,8 +36,8 @@ type link struct {
 	last   cache.Instant // of the latest use
 }
 
-func newLink(s server, roots *x509.CertPool, timeout time.Duration, now func() cache.Instant) *link {
-	l := &link{timeout: timeout, now: now, spare: make(chan net.Conn, 1)}
+func newLink(s server, roots *x509.CertPool, now func() cache.Instant) *link {
+	l := &link{now: now, spare: make(chan net.Conn, 1)}
 	l.up, l.close = context.WithCancel(context.Background())
 	l.options = valkey.ClientOption{
 		InitAddress: []string{s.addr()},
@@ -65,10 +64,10 @@ func newLink(s server, roots *x509.CertPool, timeout time.Duration, now func() c
 	return l
 }
 
-// do sends the commands that build makes, all at once, and returns their results in order. It returns within the timeout
+// do sends the commands that build makes, all at once, and returns their results in order. It returns within the time given
 // whatever the server, the network or the client do. build may be called again after do has returned.
-func (l *link) do(build func(valkey.Builder) valkey.Commands) ([]valkey.ValkeyResult, error) {
-	ctx, cancel := context.WithTimeout(context.WithValue(l.up, asked{}, true), l.timeout)
+func (l *link) do(within time.Duration, build func(valkey.Builder) valkey.Commands) ([]valkey.ValkeyResult, error) {
+	ctx, cancel := context.WithTimeout(context.WithValue(l.up, asked{}, true), within)
 	type outcome struct {
 		results []valkey.ValkeyResult
 		err     error
@@ -105,7 +104,7 @@ func (l *link) do(build func(valkey.Builder) valkey.Commands) ([]valkey.ValkeyRe
 	case cache.Slept(began, l.now()):
 		return nil, errFrozen
 	case errors.Is(o.err, context.DeadlineExceeded):
-		return nil, slowError(l.timeout)
+		return nil, slowError(within)
 	}
 	return nil, o.err
 }
@@ -150,7 +149,7 @@ func answered(results []valkey.ValkeyResult) error {
 	return nil
 }
 
-// take gives the client, and a new one after the sandbox was frozen: the other end may have closed its connections
+// take gives the client, and a new one after the sandbox was frozen: the other end may have closed our connections
 // meanwhile, and nobody has told us.
 func (l *link) take() (valkey.Client, error) {
 	l.mu.Lock()
@@ -159,7 +158,7 @@ func (l *link) take() (valkey.Client, error) {
 		return nil, errClosed
 	}
 	now := l.now()
-	if l.client != nil && cache.Slept(l.last, now) {
+	if cache.Slept(l.last, now) {
 		l.hangUp()
 	}
 	l.last = now

@@ -2,6 +2,7 @@ package shared
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/x509"
 	"os"
 	"strings"
@@ -22,7 +23,7 @@ func TestValueOfOneIsReadByTheOthers(t *testing.T) {
 	wantRead(t, one.Source("parameters", up), "a", upstreamA)
 	two, log := ours(t, Options{URL: srv.URL("", "")})
 	before := time.Now()
-	g := fetchAll(t, bound(t, time.Second), two.Source("parameters", up), "a", "b")
+	g := fetchAll(t, bound(t, ample), two.Source("parameters", up), "a", "b")
 	if got, want := show(g["a"]), upstreamA+", shared"; got != want {
 		t.Errorf("a is %q, want %q", got, want)
 	}
@@ -63,7 +64,7 @@ func TestEachFormOfValueComesBack(t *testing.T) {
 		reader, _ := ours(t, o)
 		for name, want := range values {
 			read(t, writer.Source("dynamodb", up), name)
-			got := fetchAll(t, bound(t, time.Second), reader.Source("dynamodb", up), name)[name]
+			got := fetchAll(t, bound(t, ample), reader.Source("dynamodb", up), name)[name]
 			if got.err != nil || !got.v.Shared || string(content(got.v, time.UnixMilli(0))) != string(content(want, time.UnixMilli(0))) {
 				t.Errorf("%s came back as %+v, %v, want %+v", name, got.v, got.err, want)
 			}
@@ -78,7 +79,7 @@ func TestWriteEndsAtTheHardLimit(t *testing.T) {
 	up := newUpstream(t, plain("a"), never)
 	tier, _ := ours(t, Options{URL: srv.URL("", "")})
 	s := tier.Source("parameters", up)
-	fetchAll(t, bound(t, time.Second), s, "a", "never")
+	fetchAll(t, bound(t, ample), s, "a", "never")
 	if got := srv.CLI("keys", "*"); got != "test/parameters:id a" {
 		t.Errorf("the server has %q, want a alone and no lease", got)
 	}
@@ -114,7 +115,7 @@ func TestOldValueStandsInForAFailure(t *testing.T) {
 
 	clock.wait(2 * time.Minute)
 	up.set("a", nil, cache.ErrThrottled)
-	g := fetchAll(t, bound(t, time.Second), s, "a")["a"]
+	g := fetchAll(t, bound(t, ample), s, "a")["a"]
 	if got, want := show(g), upstreamA+", shared, throttled by AWS"; got != want {
 		t.Errorf("past its TTL it is %q, want %q", got, want)
 	}
@@ -151,20 +152,21 @@ func TestRefreshGoesThrough(t *testing.T) {
 	up := newUpstream(t, plain("a"))
 	tier, _ := ours(t, Options{URL: srv.URL("", "")})
 	c := cache.New(tier.Source("parameters", up), cache.Options{})
-	fetchAll(t, bound(t, time.Second), tier.Source("parameters", up), "a")
+	fetchAll(t, bound(t, ample), tier.Source("parameters", up), "a")
 	up.set("a", text("new"), nil)
 	for _, want := range []struct {
 		refresh bool
 		body    string
 		shared  bool
 	}{{false, upstreamA, true}, {true, "new", false}, {false, "new", false}} {
-		a, err := c.Get(bound(t, time.Second), "a", want.refresh)
+		a, err := c.Get(bound(t, ample), "a", want.refresh)
 		if err != nil || string(a.Value.Body) != want.body || a.Shared != want.shared {
 			t.Errorf("Get(a, %v) = %+v, %v, want %q, shared %v", want.refresh, a, err, want.body, want.shared)
 		}
 	}
 	other, _ := ours(t, Options{URL: srv.URL("", "")})
-	wantRead(t, other.Source("parameters", up), "a", "new, shared")
+	// Get ends when the value is in memory; the server has it a moment later.
+	until(t, func() bool { return read(t, other.Source("parameters", up), "a") == "new, shared" })
 }
 
 func TestFiftyEnvironmentsMakeOneCall(t *testing.T) {
@@ -217,11 +219,11 @@ func TestDeadHolderIsFollowedByOne(t *testing.T) {
 	for i := range tiers {
 		tiers[i], _ = ours(t, Options{URL: srv.URL("", "")})
 	}
-	srv.CLI("set", "test/lease:parameters:id a", "of the dead", "px", "300")
+	srv.CLI("set", "test/lease:parameters:id a", rand.Text(), "px", "300")
 	var wg sync.WaitGroup
 	for _, tier := range tiers {
 		wg.Go(func() { // 2 s of patience
-			if g := fetchAll(t, bound(t, 10*time.Second), tier.Source("parameters", up), "a")["a"]; g.err != nil || string(g.v.Body) != upstreamA {
+			if g := fetchAll(t, bound(t, ample), tier.Source("parameters", up), "a")["a"]; g.err != nil || string(g.v.Body) != upstreamA {
 				t.Errorf("a is %s", show(g))
 			}
 		})
@@ -236,7 +238,8 @@ func TestPatienceEnds(t *testing.T) {
 	srv := redistest.Start(t, redistest.Options{})
 	up := newUpstream(t, plain("a"))
 	tier, _ := ours(t, Options{URL: srv.URL("", "")})
-	srv.CLI("set", "test/lease:parameters:id a", "of one who is slow")
+	slow := rand.Text()
+	srv.CLI("set", "test/lease:parameters:id a", slow)
 	began := time.Now()
 	if got := show(fetchAll(t, bound(t, 3*time.Second), tier.Source("parameters", up), "a")["a"]); got != upstreamA {
 		t.Errorf("a is %q, want %q", got, upstreamA)
@@ -244,10 +247,48 @@ func TestPatienceEnds(t *testing.T) {
 	if took := time.Since(began); took < 900*time.Millisecond || took > 2*time.Second {
 		t.Errorf("it took %v, want about a third of 3s", took)
 	}
-	if got := srv.CLI("get", "test/lease:parameters:id a"); got != "of one who is slow" {
+	if got := srv.CLI("get", "test/lease:parameters:id a"); got != slow {
 		t.Errorf("the lease of another is %q now", got)
 	}
 	wantStats(t, tier, Stats{Misses: 1, Waits: 1})
+}
+
+// A holder whose lease ended before AWS answered leaves that of the next alone.
+func TestLeaseOfAnotherIsLeftAlone(t *testing.T) {
+	const lease = "test/lease:parameters:id a"
+	for _, answer := range []error{nil, cache.ErrThrottled, cache.ErrMissing, cache.ErrDenied} {
+		srv := redistest.Start(t, redistest.Options{})
+		up := newUpstream(t, plain("a"))
+		want := upstreamA
+		if answer != nil {
+			up.set("a", nil, answer)
+			want = answer.Error()
+		}
+		up.hold = func(context.Context) { srv.CLI("set", lease, "another's") }
+		tier, _ := ours(t, Options{URL: srv.URL("", "")})
+		wantRead(t, tier.Source("parameters", up), "a", want)
+		if got := srv.CLI("get", lease); got != "another's" {
+			t.Errorf("after %q the lease of another is %q", want, got)
+		}
+	}
+}
+
+// What is at the key of a lease and no lease, which may be there for ever, is not waited for.
+func TestLeaseOfNobodyIsNotWaitedFor(t *testing.T) {
+	srv := redistest.Start(t, redistest.Options{})
+	up := newUpstream(t, plain("a"), plain("b"))
+	tier, _ := ours(t, Options{URL: srv.URL("", "")})
+	srv.CLI("set", "test/lease:parameters:id a", "another program's")
+	srv.CLI("rpush", "test/lease:parameters:id b", "x")
+	for _, name := range []string{"a", "b"} {
+		within(t, slack, func() { // 2 s of patience
+			want := "value of id " + name
+			if got := show(fetchAll(t, bound(t, 30*time.Second), tier.Source("parameters", up), name)[name]); got != want {
+				t.Errorf("%s is %q, want %q", name, got, want)
+			}
+		})
+	}
+	wantStats(t, tier, Stats{Misses: 2, Waits: 2})
 }
 
 // Those who wait for what AWS has not, or may not give to its holder, do not wait for each other in turn.
@@ -291,17 +332,23 @@ func TestNamesOfOneResourceAreOne(t *testing.T) {
 	up := newUpstream(t, plain("a"), short)
 	tier, _ := ours(t, Options{URL: srv.URL("", ""), Clock: clock.Now})
 	s := tier.Source("parameters", up)
-	for name, g := range fetchAll(t, bound(t, time.Second), s, "a", "b") {
-		if got := show(g); got != upstreamA {
-			t.Errorf("%s is %q, want %q", name, got, upstreamA)
+	for _, names := range [][]string{{"b", "a"}, {"a", "b"}} { // the longer of the limits counts wherever it is
+		srv.CLI("flushall")
+		for name, g := range fetchAll(t, bound(t, ample), s, names...) {
+			if got := show(g); got != upstreamA {
+				t.Errorf("%s is %q, want %q", name, got, upstreamA)
+			}
+		}
+		if got := srv.CLI("ttl", "test/parameters:id a"); got != "3660" && got != "3659" {
+			t.Errorf("asked for as %q it is kept for %s s, want the longer limit, 3660", names, got)
 		}
 	}
-	wantStats(t, tier, Stats{Misses: 1})
+	wantStats(t, tier, Stats{Misses: 2})
 	clock.wait(20 * time.Second) // old for b
 	up.set("b", text("newer"), nil)
 	wantRead(t, s, "a", upstreamA+", shared")
 	up.set("a", text("newer"), nil)
-	for name, g := range fetchAll(t, bound(t, time.Second), s, "a", "b") {
+	for name, g := range fetchAll(t, bound(t, ample), s, "a", "b") {
 		if got := show(g); got != "newer" {
 			t.Errorf("together %s is %q, want one that is new enough for b", name, got)
 		}
@@ -366,7 +413,7 @@ func TestSecretsAreSharedSealedAlone(t *testing.T) {
 		return DecodeKey(string(a.Value.Body))
 	}})
 	c = cache.New(sealed.Source("secrets", up), cache.Options{})
-	if failed := c.Warm(bound(t, 5*time.Second), []string{"secret-name", "key-name"}); len(failed) > 0 {
+	if failed := c.Warm(bound(t, ample), []string{"secret-name", "key-name"}); len(failed) > 0 {
 		t.Fatalf("Warm: %v", failed)
 	}
 	// Warm ends when the values are in memory; the server has them a moment later.
@@ -445,17 +492,20 @@ func TestRecordFromTheFuture(t *testing.T) {
 	ahead, slightly := &clock{now: cache.Clock()}, &clock{now: cache.Clock()}
 	ahead.wait(2 * time.Minute)
 	slightly.wait(30 * time.Second)
-	us, _ := ours(t, Options{URL: srv.URL("", "")})
 	for _, c := range []struct {
 		clock *clock
 		want  string
 	}{{ahead, upstreamA}, {slightly, upstreamA + ", shared"}} {
 		srv.CLI("flushall")
+		us, log := ours(t, Options{URL: srv.URL("", "")})
 		them, _ := ours(t, Options{URL: srv.URL("", ""), Clock: c.clock.Now})
 		wantRead(t, them.Source("parameters", up), "a", upstreamA)
-		g := fetchAll(t, bound(t, time.Second), us.Source("parameters", up), "a")["a"]
+		g := fetchAll(t, bound(t, ample), us.Source("parameters", up), "a")["a"]
 		if got := show(g); got != c.want {
 			t.Errorf("written by a clock that is ahead: %q, want %q", got, c.want)
+		}
+		if got := log.count("a value from the future") == 1; got == g.v.Shared || log.count("\n") > 1 {
+			t.Errorf("with %s it said %s", show(g), log)
 		}
 		if g.v.Shared && g.v.FetchedAt.After(time.Now()) {
 			t.Errorf("it was fetched at %v, which is in the future", g.v.FetchedAt)
@@ -531,7 +581,7 @@ func TestClusterMode(t *testing.T) {
 	until(t, func() bool { return strings.Contains(srv.CLI("cluster", "info"), "cluster_state:ok") })
 	for _, want := range []bool{false, true} {
 		tier, log := ours(t, Options{URL: srv.URL("", "")})
-		for name, g := range fetchAll(t, bound(t, 2*time.Second), tier.Source("parameters", up), "a", "b", "c") {
+		for name, g := range fetchAll(t, bound(t, ample), tier.Source("parameters", up), "a", "b", "c") {
 			if g.err != nil || g.v.Shared != want || log.String() != "" {
 				t.Errorf("%s is %s, want it shared: %v; it said %s", name, show(g), want, log)
 			}

@@ -23,8 +23,9 @@ type Options struct {
 	URL     string         // of the server: redis, rediss, valkey or valkeys
 	Prefix  string         // what every key on the server begins with
 	RootCAs *x509.CertPool // trusted for TLS; nil is the system's
-	// Timeout bounds each exchange with the server, connecting included. One Fetch waits for at most two before AWS is asked,
-	// and after one that fails for none at all.
+	// Timeout bounds each exchange with the server, connecting included; those that a reader waits for take at most a twelfth
+	// of what is left of the time of its Fetch. One Fetch waits for at most two before AWS is asked or another environment
+	// is waited for, and after one that fails for none at all.
 	Timeout time.Duration
 	// Key returns the key that seals what is written, KeySize bytes; nil seals nothing, and secrets are then not shared. It
 	// is called by each Fetch, so it should remember; another key makes what is sealed with the old one a miss. It may
@@ -66,7 +67,7 @@ func New(o Options) (*Tier, error) {
 	if t.now == nil {
 		t.now = cache.Clock()
 	}
-	t.link = newLink(s, o.RootCAs, o.Timeout, t.now)
+	t.link = newLink(s, o.RootCAs, t.now)
 	return t, nil
 }
 
@@ -87,8 +88,8 @@ func (t *Tier) Stats() Stats {
 	return Stats{t.hits.Load(), t.misses.Load(), t.errors.Load(), t.waits.Load(), t.all.open() || t.writes.open()}
 }
 
-// do has the server answer commands, unless it is to be left alone.
-func (t *Tier) do(writes bool, build func(valkey.Builder) valkey.Commands) ([]valkey.ValkeyResult, error) {
+// do has the server answer commands within a time and the timeout, unless it is to be left alone.
+func (t *Tier) do(within time.Duration, writes bool, build func(valkey.Builder) valkey.Commands) ([]valkey.ValkeyResult, error) {
 	now := t.now().Wall
 	writing := through
 	if writes {
@@ -101,7 +102,7 @@ func (t *Tier) do(writes bool, build func(valkey.Builder) valkey.Commands) ([]va
 		t.writes.abandon(writing)
 		return nil, errAway
 	}
-	results, err := t.link.do(build)
+	results, err := t.link.do(min(within, t.opts.Timeout), build)
 	now = t.now().Wall
 	var no refusal
 	switch {
@@ -130,12 +131,12 @@ func (t *Tier) do(writes bool, build func(valkey.Builder) valkey.Commands) ([]va
 	return nil, err
 }
 
-// get reads keys.
+// get reads keys within a time, as do.
 //
 // These are single reads sent together, not one MGET: a server in cluster mode, as MemoryDB always is, refuses one command
 // for keys of several slots even where it holds them all.
-func (t *Tier) get(keys []string) ([]valkey.ValkeyResult, error) {
-	return t.do(false, func(b valkey.Builder) valkey.Commands {
+func (t *Tier) get(within time.Duration, keys []string) ([]valkey.ValkeyResult, error) {
+	return t.do(within, false, func(b valkey.Builder) valkey.Commands {
 		cmds := make(valkey.Commands, len(keys))
 		for i, key := range keys {
 			cmds[i] = b.Get().Key(key).Build()

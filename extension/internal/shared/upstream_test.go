@@ -37,8 +37,11 @@ func newUpstream(t testing.TB, keys ...*cache.Key) *upstream {
 
 func text(s string) *cache.Value { return &cache.Value{Body: []byte(s)} }
 
+// ample is a bound of a Fetch of which the share for one exchange is enough on a busy machine.
+const ample = 10 * time.Second
+
 func plain(name string) *cache.Key {
-	return &cache.Key{Name: name, Identity: "id " + name, TTL: time.Minute, StaleIfError: time.Hour, Timeout: 2 * time.Second}
+	return &cache.Key{Name: name, Identity: "id " + name, TTL: time.Minute, StaleIfError: time.Hour, Timeout: ample}
 }
 
 func (u *upstream) Find(name string) (*cache.Key, string, bool) {
@@ -125,7 +128,7 @@ func fetchAll(t testing.TB, ctx context.Context, s cache.Source, names ...string
 // read fetches one name and shows what came of it.
 func read(t testing.TB, s cache.Source, name string) string {
 	t.Helper()
-	return show(fetchAll(t, bound(t, 2*time.Second), s, name)[name])
+	return show(fetchAll(t, bound(t, ample), s, name)[name])
 }
 
 func show(g got) string {

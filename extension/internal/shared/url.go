@@ -49,9 +49,11 @@ func parseURL(text string) (server, error) {
 		return server{}, errors.New("shared: url: ? and # have no meaning in it: " + urlForm)
 	}
 	if db := strings.TrimPrefix(u.Path, "/"); db != "" {
-		if s.db, err = strconv.Atoi(db); err != nil || s.db < 0 {
+		n, err := strconv.ParseUint(db, 10, 31)
+		if err != nil {
 			return server{}, errors.New("shared: url: the database is a number: " + urlForm)
 		}
+		s.db = int(n)
 	}
 	return s, nil
 }

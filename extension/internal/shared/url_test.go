@@ -34,6 +34,7 @@ func TestParseURLErrors(t *testing.T) {
 		{"no host but a port", "redis://:6379", "no host"},
 		{"database in words", "redis://h/one", "the database is a number"},
 		{"database below 0", "redis://h/-1", "the database is a number"},
+		{"database beyond all", "redis://h/99999999999999999999", "the database is a number"},
 		{"options", "redis://h?db=1", "? and # have no meaning"},
 		{"slash in the password", "redis://app:hunter2/hunter2@h", "not a URL"},
 		{"number and slash in the password", "redis://app:22/hunter2@h", "the database is a number"},

@@ -1,6 +1,7 @@
 package shared
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/valkey-io/valkey-go"
@@ -22,8 +23,10 @@ const (
 	goneFor = time.Second
 )
 
-// release deletes a lease that is still ours.
-const release = `if redis.call("get", KEYS[1]) == ARGV[1] then return redis.call("del", KEYS[1]) end return 0`
+// release ends a lease that is still ours: it is deleted, or holds another word for some milliseconds.
+const release = `if redis.call("get", KEYS[1]) ~= ARGV[1] then return 0 end
+if ARGV[2] then return redis.call("set", KEYS[1], ARGV[2], "PX", ARGV[3]) end
+return redis.call("del", KEYS[1])`
 
 // write takes what was fetched to the server, as much at once as there is, until no more can come. Nobody waits for it but
 // the other environments.
@@ -42,7 +45,7 @@ func (f *fetch) write() {
 			}
 		}
 		if len(batch.steps) > 0 {
-			f.tier.do(true, batch.build) // an error is noted there, and a lease that is not released expires
+			f.tier.do(f.tier.opts.Timeout, true, batch.build) // an error is noted there, and a lease that is not released expires
 		}
 	}
 }
@@ -66,22 +69,17 @@ func (b *batch) build(builder valkey.Builder) valkey.Commands {
 // add adds what an outcome asks for. A value goes before its lease: who finds no lease finds the value.
 func (f *fetch) add(b *batch, o outcome) {
 	w := o.want
-	key, lease, token := w.key, w.lease, f.token
+	key, lease, args := w.key, w.lease, []string{f.token}
 	switch {
 	case o.err == nil && o.v != nil:
 		f.addValue(b, o)
 	case gone(o.err):
 		b.then(func(c valkey.Builder) valkey.Completed { return c.Del().Key(key).Build() })
-		if w.leased {
-			b.then(func(c valkey.Builder) valkey.Completed {
-				return c.Set().Key(lease).Value(nothingComes).PxMilliseconds(goneFor.Milliseconds()).Build()
-			})
-		}
-		return
+		args = append(args, nothingComes, strconv.FormatInt(goneFor.Milliseconds(), 10))
 	}
 	if w.leased {
 		b.then(func(c valkey.Builder) valkey.Completed {
-			return c.Eval().Script(release).Numkeys(1).Key(lease).Arg(token).Build()
+			return c.Eval().Script(release).Numkeys(1).Key(lease).Arg(args...).Build()
 		})
 	}
 }
