@@ -105,7 +105,7 @@ func TestCDK(t *testing.T) {
 					t.Errorf("%s: got %v, want %v", filepath.Base(folder), got, want)
 				}
 			}
-			checkMachine(t, filepath.Join(dir, tt.program))
+			checkProgram(t, filepath.Join(dir, tt.program), map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[runtime.GOARCH])
 			checkPolicy(t, checkout, s, f)
 
 			var variables []string
@@ -262,22 +262,6 @@ func cdkAWS(t *testing.T) *cloud.Proxy {
 		t.Fatal(err)
 	}
 	return proxy
-}
-
-// checkMachine holds a program to this machine's processor, and to needing no libraries.
-func checkMachine(t *testing.T, file string) {
-	t.Helper()
-	program, err := elf.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer program.Close()
-	if want := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[runtime.GOARCH]; program.Machine != want {
-		t.Errorf("%s: got %v, want %v", filepath.Base(file), program.Machine, want)
-	}
-	if libraries, err := program.ImportedLibraries(); err != nil || len(libraries) > 0 {
-		t.Errorf("%s: needs the libraries %v, %v, want a static binary", filepath.Base(file), libraries, err)
-	}
 }
 
 // layOver copies the files of a folder into another one, as Lambda unpacks layers: a later one wins. Folders called as one of

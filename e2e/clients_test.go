@@ -18,8 +18,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"cache-extension/e2e/output"
 )
 
 // client is one of examples/clients.
@@ -149,22 +147,41 @@ func TestClients(t *testing.T) {
 	})
 
 	t.Run("what is not the extension", func(t *testing.T) {
-		other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			switch name := r.FormValue("name"); name {
-			case "half":
-				w.Header().Set("Content-Length", "100")
-				io.WriteString(w, "half")
-				w.(http.Flusher).Flush()
-				<-r.Context().Done() // the client has gone
-			default:
-				w.WriteHeader(http.StatusBadGateway)
-				io.WriteString(w, name)
-			}
-		}))
-		t.Cleanup(other.Close)
-		port := port(other.Listener)
 		nobody := closedPort(t)
 		eachClient(t, func(t *testing.T, c client) {
+			var asked atomic.Int64
+			other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				asked.Add(1)
+				switch name := r.FormValue("name"); name {
+				case "half":
+					w.Header().Set("Content-Length", "100")
+					io.WriteString(w, "half")
+					w.(http.Flusher).Flush()
+					<-r.Context().Done() // the client has gone
+				case "denied":
+					w.WriteHeader(http.StatusForbidden)
+				case "binary":
+					io.WriteString(w, "\xff\xfe")
+				case "Latin-1":
+					w.WriteHeader(http.StatusBadGateway)
+					io.WriteString(w, "<html>\xe9")
+				default:
+					w.WriteHeader(http.StatusBadGateway)
+					io.WriteString(w, name)
+				}
+			}))
+			t.Cleanup(other.Close)
+			port := port(other.Listener)
+			once := func(names ...string) {
+				t.Helper()
+				asked.Store(0)
+				c.run(t, port, nil, names...)
+				if got := asked.Load(); got != int64(len(names)) {
+					t.Errorf("%q: got %d requests, want one each", names, got)
+				}
+			}
+			once("denied")
+			once("<html>")
 			if stdout, stderr, exit := c.run(t, nobody, nil, "any"); exit == 0 || stdout != "" || !strings.Contains(stderr, nobody) {
 				t.Errorf("where nothing listens: got exit code %d, output %q and error %q; want one that tells the port", exit, stdout, stderr)
 			}
@@ -174,7 +191,13 @@ func TestClients(t *testing.T) {
 				}
 				return
 			}
-			bodies := []string{"<html>", "", "null", "[]", `"text"`, "7", `{"detail":null}`}
+			if c.name == "python" { // the others return what they make of it
+				const want = "parameters binary: not text: read it without decode()\n"
+				if stdout, stderr, exit := c.run(t, port, nil, "binary"); exit != 1 || stdout != "" || stderr != want {
+					t.Errorf("a value that is not text: got exit code %d, output %q and error %q; want 1 and %q", exit, stdout, stderr, want)
+				}
+			}
+			bodies := []string{"<html>", "", "null", "[]", `"text"`, "7", `{"detail":null}`, "Latin-1"}
 			stdout, stderr, exit := c.run(t, port, nil, append(bodies, "half")...)
 			if want := "half: no "; exit != 1 || stdout != "" || strings.Count(stderr, ": 502 ") != len(bodies) || !strings.Contains(stderr, want) {
 				t.Errorf("got exit code %d, output %q and error\n%swant 1, %d times 502 and %q", exit, stdout, stderr, len(bodies), want)
@@ -268,27 +291,8 @@ func programs(t *testing.T) string {
 // serveNames runs `cachectl serve` in the root, on a free port that it returns, until the end of the test.
 func serveNames(t *testing.T, env []string, args ...string) (port string) {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(programs(t), "cachectl"), slices.Concat([]string{"serve"}, args, []string{"--port", "0"})...)
-	cmd.Dir, cmd.Env = root, append(plainEnv(), env...)
-	var said output.Log
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("cachectl said:\n%s", &said)
-		}
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	found, err := said.Wait(ctx, regexp.MustCompile(`at http://localhost:(\d+)`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return found[1]
+	args = slices.Concat([]string{"serve"}, args, []string{"--port", "0"})
+	return serveFrom(t, root, env, `at http://localhost:(\d+)`, filepath.Join(programs(t), "cachectl"), args...)
 }
 
 // countConnections passes connections on to a port, and counts them, until the end of the test.

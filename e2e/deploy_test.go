@@ -42,18 +42,7 @@ func TestArtifacts(t *testing.T) {
 		{"CacheExtensionSharedLayerArm", map[string]fs.FileMode{"extensions/cache-extension": 0o755}},
 		{"ExampleFunction", map[string]fs.FileMode{"config.yaml": 0o644, "index.js": 0o644, "package.json": 0o644}},
 	} {
-		files := make(map[string]fs.FileMode)
-		err := fs.WalkDir(os.DirFS(filepath.Join(dir, tt.resource)), ".", func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
-				return err
-			}
-			info, err := d.Info()
-			files[path] = info.Mode()
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		files := fileModes(t, filepath.Join(dir, tt.resource))
 		if !maps.Equal(files, tt.files) {
 			t.Errorf("%s: got %v, want %v", tt.resource, files, tt.files)
 		}

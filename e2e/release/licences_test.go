@@ -68,6 +68,7 @@ func TestIdentify(t *testing.T) {
 		{"Mozilla", mozillaText, "MPL-2.0", ""},
 		{"GPL", "GNU GENERAL PUBLIC LICENSE\nVersion 3", "", `it says "gnu general public"`},
 		{"MIT with more", mitText + "\n\"Commons Clause\" License Condition v1.0", "", `it says "commons clause"`},
+		{"Mozilla with more", mozillaText + "\n\"Commons Clause\" License Condition v1.0", "", `it says "commons clause"`},
 		{"nobody knows it", "Do what you want.", "", "it is none that is known"},
 		{"nothing", "", "", "it is none that is known"},
 	} {

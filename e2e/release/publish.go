@@ -35,7 +35,7 @@ func parsePublication(args []string, stderr io.Writer) (publication, error) {
 	f.SetOutput(stderr)
 	f.StringVar(&p.name, "name", "cache-extension", "`name` of the layers, to which the architecture is added")
 	f.BoolVar(&p.dryRun, "dry-run", false, "print the commands as a shell script instead of running them")
-	f.Func("regions", "`Regions` to publish in, separated by commas", list(&p.regions, `^[a-z]{2}(-[a-z]+)+-\d+$`, "a Region, such as eu-west-1"))
+	f.Func("regions", "`Regions` to publish in, separated by commas", list(&p.regions, `^[a-z]+(-[a-z]+)+-\d+$`, "a Region, such as eu-west-1"))
 	f.Func("accounts", "`accounts` that may use the layers, separated by commas", list(&p.accounts, `^\d{12}$`, "an account, which has twelve digits"))
 	f.Func("organizations", "AWS `organizations` whose accounts may use the layers, separated by commas",
 		list(&p.organisations, `^o-[a-z0-9]{10,32}$`, "an organization, such as o-a1b2c3d4e5"))

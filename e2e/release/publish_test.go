@@ -287,8 +287,8 @@ func TestPublishWithoutTheAWSCLI(t *testing.T) {
 }
 
 func TestParsePublication(t *testing.T) {
-	got, err := parsePublication(strings.Fields("-regions eu-west-1,us-gov-east-1 -accounts 123456789012 -organizations o-a1b2c3d4e5 -name ours -dry-run"), io.Discard)
-	want := publication{name: "ours", regions: []string{"eu-west-1", "us-gov-east-1"}, accounts: []string{"123456789012"}, organisations: []string{"o-a1b2c3d4e5"}, dryRun: true}
+	got, err := parsePublication(strings.Fields("-regions eu-west-1,us-gov-east-1,eusc-de-east-1 -accounts 123456789012 -organizations o-a1b2c3d4e5 -name ours -dry-run"), io.Discard)
+	want := publication{name: "ours", regions: []string{"eu-west-1", "us-gov-east-1", "eusc-de-east-1"}, accounts: []string{"123456789012"}, organisations: []string{"o-a1b2c3d4e5"}, dryRun: true}
 	if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}

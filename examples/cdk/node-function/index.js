@@ -3,7 +3,7 @@
 const http = require('node:http');
 const { text } = require('node:stream/consumers');
 
-// One connection for the life of the environment: opening one takes longer than a read from memory.
+// Connections are kept for the life of the environment: opening one takes longer than a read from memory.
 const agent = new http.Agent({ keepAlive: true });
 
 function read(path) {

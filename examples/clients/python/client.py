@@ -32,12 +32,15 @@ def get(cachetype, name, **query):
     try:
         _kept.connection.request("GET", f"/{cachetype}?{urlencode({**query, 'name': name})}", headers=headers)
         response = _kept.connection.getresponse()
-        body = response.read().decode()
+        body = response.read()
     except (OSError, http.client.HTTPException) as cause:
         _kept.connection.close()  # the next request opens another one
         raise CacheError(f"{what}: no answer from the cache extension on port {PORT}: {cause}") from cause
     if response.status == 200:
-        return body
+        try:
+            return body.decode()
+        except UnicodeDecodeError as cause:
+            raise CacheError(f"{what}: not text: read it without decode()", response.status) from cause
     try:
         problem = dict(json.loads(body))
     except (TypeError, ValueError):
