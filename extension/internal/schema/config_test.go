@@ -77,6 +77,10 @@ func TestBadConfigsAreRefused(t *testing.T) {
 		"ambiguous.yaml": "a schema does not compare the names of two entries",
 		"no_token.yaml":  "a schema does not know the environment",
 		"overlaps.yaml":  "a schema does not compare the names of two entries",
+
+		"shared_database.yaml": "a schema knows a URL by its beginning",
+		"shared_port.yaml":     "a schema knows a URL by its beginning",
+		"shared_query.yaml":    "a schema knows a URL by its beginning",
 	}
 	s := compileConfig(t)
 	for _, file := range glob(t, goldenConfigs+"/bad/*.yaml") {
