@@ -76,8 +76,8 @@ func (s *Set) ByKind() map[string]*cache.Cache {
 // failed logs one failed flight. Keys are often mail addresses, so only the debug level names them. Failures of open names
 // are as many as callers come up with names: of these it says one in a while.
 func (s *Set) failed(kind string, k *cache.Key, err error) {
-	attrs := []any{"cachetype", kind, "line", k.Line, "class", cache.Class(err)}
 	class := cache.Class(err)
+	attrs := []any{"cachetype", kind, "line", k.Line, "class", class}
 	var panicked *cache.PanicError
 	if errors.As(err, &panicked) {
 		class = "panic" // an occasion of its own: its stack is told though AWS fails as well
